@@ -1,0 +1,1 @@
+"""How Binance spells it: payloads, filters, order parameters. Pure; no sockets, no clock."""

@@ -1,0 +1,1 @@
+"""What exits are: pure, synchronous, without a clock. Time and prices are arguments."""

@@ -1,0 +1,51 @@
+"""Every error that Exit Reactor raises on purpose, as one tree.
+
+ReactorError
+├── BadInputError          what a user gave cannot be used; the message names it and the mend
+│   ├── PlanError          a plan file: unknown key, value out of range, contradiction
+│   ├── ConfigError        a configuration file or an option
+│   ├── TapeError          a file that is not a tape, or cannot be read at all
+│   └── CandleFileError    a candle file: missing column, bad row
+├── ExchangeError          the exchange sent what it should not
+│   └── DecodeError        one frame or body that cannot be read; counted, never fatal
+└── InvariantError         a rule that money depends on would have been broken: our bug
+
+Whoever raises builds the whole message; the command line prints it as one line and exits with 2
+(`BadInputError`). A traceback that reaches a user is a bug.
+"""
+
+
+class ReactorError(Exception):
+    """The base of every error below."""
+
+
+class BadInputError(ReactorError):
+    """Something a user gave cannot be used. The message is one line and says how to mend it."""
+
+
+class PlanError(BadInputError):
+    """A plan that is refused. The message names the file, the key and the allowed range."""
+
+
+class ConfigError(BadInputError):
+    """A configuration file or an option that is refused."""
+
+
+class TapeError(BadInputError):
+    """A file that is no tape, or that cannot be read at all. Damage inside a tape is not this."""
+
+
+class CandleFileError(BadInputError):
+    """A candle file with a missing column or a bad row."""
+
+
+class ExchangeError(ReactorError):
+    """The exchange sent what its documentation says it does not send."""
+
+
+class DecodeError(ExchangeError):
+    """One frame or body that cannot be read. Counted and reported; nothing after it is lost."""
+
+
+class InvariantError(ReactorError):
+    """A rule that money depends on would have been broken. Never expected, never swallowed."""

@@ -1,0 +1,1 @@
+"""Tapes and tick files through the core, and what they show."""

@@ -1,0 +1,1 @@
+"""The world: files and sockets. Thin, few branches."""
