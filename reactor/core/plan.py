@@ -41,7 +41,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of a plan file: immutable, and an unknown key in it is an error."""
 
 
-class AtrPlan(_Table, kw_only=True):
+class AtrPlan(_Table, frozen=True, kw_only=True):
     """`[atr]`: which average true range the plan's distances are measured in."""
 
     period: int = 14
@@ -49,7 +49,7 @@ class AtrPlan(_Table, kw_only=True):
     method: Smoothing = "wilder"
 
 
-class StopPlan(_Table, kw_only=True):
+class StopPlan(_Table, frozen=True, kw_only=True):
     """`[stop]`: the initial stop's distance, exactly one of ATR multiple or fraction of the entry."""
 
     atr: Decimal | None = None
@@ -57,7 +57,7 @@ class StopPlan(_Table, kw_only=True):
     fallback_pct: Decimal = Decimal("0.01")
 
 
-class Target(_Table, kw_only=True):
+class Target(_Table, frozen=True, kw_only=True):
     """`[[targets]]`: one rung. Its distance is exactly one of atr, pct or r; `close` its fraction."""
 
     atr: Decimal | None = None
@@ -66,7 +66,7 @@ class Target(_Table, kw_only=True):
     close: Decimal
 
 
-class BreakEvenPlan(_Table, kw_only=True):
+class BreakEvenPlan(_Table, frozen=True, kw_only=True):
     """`[break_even]`: when the stop goes to the entry, and how far beyond it."""
 
     at_r: Decimal | None = None
@@ -75,7 +75,7 @@ class BreakEvenPlan(_Table, kw_only=True):
     offset: Literal["costs"] | None = None
 
 
-class TrailingPlan(_Table, kw_only=True):
+class TrailingPlan(_Table, frozen=True, kw_only=True):
     """`[trailing]`: when the stop starts to follow the best price, and at which distance."""
 
     activate: Literal["in_profit", "at_r", "after_rung"]
@@ -84,26 +84,26 @@ class TrailingPlan(_Table, kw_only=True):
     atr: Decimal | None = None
 
 
-class HarvestPlan(_Table, kw_only=True):
+class HarvestPlan(_Table, frozen=True, kw_only=True):
     """`[harvest]`: a small partial close at every multiple of `trigger_pct` of profit."""
 
     trigger_pct: Decimal
     fraction: Decimal
 
 
-class RatchetPlan(_Table, kw_only=True):
+class RatchetPlan(_Table, frozen=True, kw_only=True):
     """`[ratchet]`: after rung k+1 the stop is at least the price of rung k."""
 
     after_rungs: bool = True
 
 
-class TimeStopPlan(_Table, kw_only=True):
+class TimeStopPlan(_Table, frozen=True, kw_only=True):
     """`[time_stop]`: close everything when nothing was taken within `seconds` of the opening."""
 
     seconds: Decimal
 
 
-class HighVolatilityPlan(_Table, kw_only=True):
+class HighVolatilityPlan(_Table, frozen=True, kw_only=True):
     """`[high_volatility]`: what changes while ATR/price is at or above `threshold`."""
 
     threshold: Decimal = Decimal("0.02")
@@ -111,21 +111,21 @@ class HighVolatilityPlan(_Table, kw_only=True):
     target_scale: Decimal = Decimal("0.75")
 
 
-class GuardsPlan(_Table, kw_only=True):
+class GuardsPlan(_Table, frozen=True, kw_only=True):
     """`[guards]`: levels outside the ratchet, measured from the liquidation price and the margin."""
 
     liquidation_buffer_pct: Decimal | None = None
     max_loss_margin_pct: Decimal | None = None
 
 
-class HardStopPlan(_Table, kw_only=True):
+class HardStopPlan(_Table, frozen=True, kw_only=True):
     """`[hard_stop]`: the exchange-side stop that protects when this process cannot."""
 
     buffer_pct: Decimal = Decimal("0.005")
     step_pct: Decimal = Decimal("0.001")
 
 
-class LadderRule(_Table, kw_only=True):
+class LadderRule(_Table, frozen=True, kw_only=True):
     """`[[ladder.rule]]`: scales the targets, and may replace their fractions, when a fact holds."""
 
     input: Literal["leverage", "notional", "volatility", "volume_24h", "regime", "profit_pct"]
@@ -135,14 +135,14 @@ class LadderRule(_Table, kw_only=True):
     close: tuple[Decimal, ...] | None = None
 
 
-class LadderPlan(_Table, kw_only=True):
+class LadderPlan(_Table, frozen=True, kw_only=True):
     """`[ladder]`: sizes the rungs to the position when its epoch opens."""
 
     clamp_pct: tuple[Decimal, Decimal] | None = None
     rule: tuple[LadderRule, ...] = ()
 
 
-class Plan(_Table, kw_only=True):
+class Plan(_Table, frozen=True, kw_only=True):
     """How a position is to be exited. Absent tables mean the feature is off."""
 
     name: str
@@ -281,7 +281,7 @@ _AT = re.compile(r"^(?P<what>.*) - at `\$\.?(?P<key>[^`]*)`$")
 
 
 def _in_words(message: str) -> str:
-    """msgspec's message with the key first: `stop.atr: expected a number, got …`."""
+    """A msgspec message with its key first: `stop.atr: expected a number, got …`."""
     match = _AT.match(message)
     what = match["what"] if match else message
     key = match["key"] if match else ""
@@ -426,7 +426,9 @@ def _ladder_contradictions(ladder: LadderPlan, *, rungs: int) -> Iterator[str]:
         if rule.close is not None:
             total = ZERO
             for fraction in rule.close:
-                total = add(total, fraction) if fraction.is_finite() and fraction > 0 else Decimal(2)
+                total = (
+                    add(total, fraction) if fraction.is_finite() and fraction > 0 else Decimal(2)
+                )
             if len(rule.close) != rungs or total > 1:
                 yield f"{name}.close needs {rungs} fractions above 0 that sum to 1 or less"
 
@@ -441,4 +443,3 @@ def _is_number(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return False
     return Decimal(value).is_finite()
-

@@ -1,0 +1,212 @@
+"""One symbol on one price source: which ticks count, their candles, and the machines they drive.
+
+A market holds what the quiet path of the engine compares each tick with: two prices and an exchange time
+between which nothing can happen, neither to a position nor to a candle. They are combined from the
+machines' armed bounds, the forming candle's range, and the tick-jump limit.
+"""
+
+from decimal import Decimal
+from math import inf, nextafter
+from typing import Literal, NamedTuple
+
+from reactor.core.candles import CandleSeries
+from reactor.core.decisions import Side
+from reactor.core.exact import multiply, subtract
+from reactor.core.machine import Machine
+from reactor.core.plan import INTERVAL_MS, AtrPlan
+
+Source = Literal["mark", "last", "book"]
+
+NEVER_MS = 1 << 62
+"""An exchange time that no tick reaches."""
+
+
+class Awaited(NamedTuple):
+    """A position that opens at its market's next accepted tick, before that tick is evaluated."""
+
+    side: Side
+    quantity: Decimal
+    entry: Decimal
+    margin: Decimal | None
+    liquidation_price: Decimal | None
+
+
+class Quote(NamedTuple):
+    """One price observation, exact.
+
+    Attributes:
+        long: what a LONG's rules look at: the price, or the bid of a book.
+        short: what a SHORT's rules look at: the price, or the ask of a book.
+        candle: what candles are built from: the price, or the middle of a book.
+        t_event_ms: exchange time.
+    """
+
+    long: Decimal
+    short: Decimal
+    candle: float
+    t_event_ms: int
+
+
+class Market:
+    """One symbol on one source.
+
+    Attributes:
+        ticks: accepted ticks so far; the last one's number.
+        low, high: the doubles strictly between which a tick is quiet (`ask_low`, `ask_high`: for the
+            ask of a book). `since_ms`, `until_ms`: the forming candles' common span of exchange time.
+        last_id: the id of the last tick seen; what is not above it is a duplicate or late.
+        text, ask_text: the last accepted tick as it was written. `t_event_ms`, `t_recv_ns`: its times.
+        known_quote: its exact form, made when first asked for; the quiet path stores text alone.
+    """
+
+    __slots__ = (
+        "aggregated",
+        "ask_high",
+        "ask_low",
+        "ask_text",
+        "awaited",
+        "due_ns",
+        "duplicates",
+        "high",
+        "jump_limit",
+        "known_quote",
+        "last_id",
+        "low",
+        "machines",
+        "series",
+        "since_ms",
+        "source",
+        "suspect",
+        "suspects_dropped",
+        "symbol",
+        "t_event_ms",
+        "t_recv_ns",
+        "text",
+        "ticks",
+        "trade_id",
+        "until_ms",
+    )
+
+    def __init__(self, *, symbol: str, source: Source, jump_limit: Decimal) -> None:
+        self.symbol = symbol
+        self.source: Source = source
+        self.jump_limit = jump_limit
+        self.ticks = 0
+        self.last_id = -1
+        self.trade_id = -1
+        # Whether aggTrades were seen: from then on raw trades of the symbol are ignored.
+        self.aggregated = False
+        self.text = ""
+        self.ask_text = ""
+        self.t_event_ms = 0
+        self.t_recv_ns = 0
+        self.known_quote: Quote | None = None
+        self.suspect: Quote | None = None
+        self.duplicates = 0
+        self.suspects_dropped = 0
+        self.machines: list[Machine] = []
+        # Positions that open at the next accepted tick.
+        self.awaited: list[Awaited] = []
+        self.series: dict[int, CandleSeries] = {}
+        self.due_ns: int | None = None
+        self.low = self.ask_low = inf
+        self.high = self.ask_high = -inf
+        self.since_ms = 0
+        self.until_ms = NEVER_MS
+
+    def quote(self) -> Quote | None:
+        """The last accepted tick, exact; None before the first."""
+        if self.known_quote is None and self.text:
+            self.known_quote = (
+                book_quote(self.text, self.ask_text, self.t_event_ms)
+                if self.source == "book"
+                else price_quote(self.text, self.t_event_ms)
+            )
+        return self.known_quote
+
+    def take_series(self, atr: AtrPlan) -> CandleSeries:
+        """The candles of a plan's interval, with its ATR measured on them."""
+        interval_ms = INTERVAL_MS[atr.interval]
+        series = self.series.get(interval_ms)
+        if series is None:
+            series = self.series[interval_ms] = CandleSeries(interval_ms)
+        series.atr(period=atr.period, method=atr.method)
+        return series
+
+    def accept(self, quote: Quote) -> list[Quote]:
+        """Decides which ticks count now: none, this one, or a suspect and the one confirming it.
+
+        A tick farther from the last one than the limit is suspect; the next tick near it confirms it.
+        """
+        last = self.quote()
+        suspect = self.suspect
+        if suspect is not None:
+            self.suspect = None
+            if self._near(suspect, quote):
+                return [suspect, quote]
+            self.suspects_dropped += 1
+        if last is None or self._near(last, quote):
+            return [quote]
+        self.suspect = quote
+        return []
+
+    def _near(self, reference: Quote, quote: Quote) -> bool:
+        return _within(self.jump_limit, reference.long, quote.long) and (
+            reference.short is reference.long
+            or _within(self.jump_limit, reference.short, quote.short)
+        )
+
+    def count(self, quote: Quote, text: str, ask_text: str, *, t_recv_ns: int) -> None:
+        """Makes an accepted tick the last one."""
+        self.ticks += 1
+        self.text = text
+        self.ask_text = ask_text
+        self.known_quote = quote
+        self.t_event_ms = quote.t_event_ms
+        self.t_recv_ns = t_recv_ns
+
+    def arm(self) -> None:
+        """Combines what would have to happen before a tick can matter again."""
+        quote = self.quote()
+        if quote is None or self.suspect is not None or self.awaited:
+            self.low = self.ask_low = inf
+            self.high = self.ask_high = -inf
+            return
+        low, high = self._jump_bounds(quote.long)
+        ask_low, ask_high = self._jump_bounds(quote.short)
+        for machine in self.machines:
+            machine_low, machine_high = machine.arm()
+            if self.source == "book" and machine.side == "SHORT":
+                ask_low, ask_high = max(ask_low, machine_low), min(ask_high, machine_high)
+            else:
+                low, high = max(low, machine_low), min(high, machine_high)
+        since_ms, until_ms = 0, NEVER_MS
+        for series in self.series.values():
+            since_ms, until_ms = max(since_ms, series.start_ms), min(until_ms, series.end_ms)
+            # Inside the candle's range a tick changes its close only, which is the last price.
+            bottom, top = nextafter(series.low, -inf), nextafter(series.high, inf)
+            low, high = max(low, bottom), min(high, top)
+            ask_low, ask_high = max(ask_low, bottom), min(ask_high, top)
+        self.low, self.high = low, high
+        self.ask_low, self.ask_high = ask_low, ask_high
+        self.since_ms, self.until_ms = since_ms, until_ms
+
+    def _jump_bounds(self, price: Decimal) -> tuple[float, float]:
+        """Prices so near this one that no two of them can be farther apart than the limit."""
+        half = float(self.jump_limit) / (2 + float(self.jump_limit)) * 0.999
+        return float(price) * (1 - half), float(price) * (1 + half)
+
+
+def price_quote(text: str, t_event_ms: int) -> Quote:
+    """A quote of one price."""
+    price = Decimal(text)
+    return Quote(price, price, float(text), t_event_ms)
+
+
+def book_quote(bid: str, ask: str, t_event_ms: int) -> Quote:
+    """A quote of a bid and an ask."""
+    return Quote(Decimal(bid), Decimal(ask), (float(bid) + float(ask)) / 2, t_event_ms)
+
+
+def _within(limit: Decimal, reference: Decimal, price: Decimal) -> bool:
+    return subtract(price, reference).copy_abs() <= multiply(limit, reference)
