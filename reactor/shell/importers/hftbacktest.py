@@ -21,9 +21,7 @@ from reactor.shell.importers.source import (
 _FILE_NAME = re.compile(r"([^\W_]+(?:_perp|_\d{6})?)_\d{8}(?:\.|$)", re.IGNORECASE)
 
 
-def read_hftbacktest(
-    path: Path, options: ImportOptions, account: Account
-) -> Iterator[RawMessage]:
+def read_hftbacktest(path: Path, options: ImportOptions, account: Account) -> Iterator[RawMessage]:
     """Read one recording. See the module's text for the format."""
     symbol = options.symbol
     if symbol is None and (named := _FILE_NAME.match(path.name)):
