@@ -150,7 +150,8 @@ def flag(value: object) -> bool:
     """
     if type(value) is bool:
         return value
-    if value in {"true", "false"}:
+    # A tuple: a set would ask a list for its hash.
+    if value in ("true", "false"):
         return value == "true"
     raise DecodeError(f"{_json_kind(value)} where true or false belongs")
 
@@ -189,11 +190,9 @@ def _in_amount_bounds(value: Decimal, what: str, text: object) -> Decimal:
 
 def _shown(text: str) -> str:
     """A text from outside, fit for a line of a log."""
-    return text.encode("ascii", "backslashreplace").decode("ascii") if not _plain(text) else text
-
-
-def _plain(text: str) -> bool:
-    return text.isascii() and text.isprintable()
+    if text.isascii() and text.isprintable():
+        return text
+    return text.encode("unicode_escape").decode("ascii")
 
 
 def _json_kind(value: object) -> str:

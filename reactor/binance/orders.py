@@ -195,10 +195,11 @@ def _slices(quantity: Decimal, filters: SymbolFilters | None) -> list[Decimal]:
         part = min(remaining, largest)
         rest = subtract(remaining, part)
         if 0 < rest < smallest:
-            # Leave the last piece large enough to be traded; what cannot be helped is dust.
-            part = max(subtract(remaining, smallest), smallest)
-            rest = subtract(remaining, part)
-            rest = rest if rest >= smallest else Decimal(0)
+            if subtract(remaining, smallest) >= smallest:
+                # A little less now leaves a last piece that is large enough to be traded.
+                part, rest = subtract(remaining, smallest), smallest
+            else:
+                rest = Decimal(0)  # Dust: no cut makes two tradable pieces of this.
         slices.append(part)
         remaining = rest
     return slices

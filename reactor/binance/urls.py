@@ -59,9 +59,7 @@ PRIVATE_EVENTS: Final = (
 
 _INTERVAL: Final = r"(?:1m|3m|5m|15m|30m|1h|2h|4h|6h|8h|12h|1d|3d|1w|1M)"
 _OF_SYMBOL: Final[dict[Route, re.Pattern[str]]] = {
-    "public": re.compile(
-        r"bookTicker|trade|depth(?:5|10|20)?(?:@(?:100|500)ms)?|depth@0ms|rpiDepth@500ms"
-    ),
+    "public": re.compile(r"bookTicker|trade|depth(?:5|10|20)?(?:@(?:100|500)ms)?|rpiDepth@500ms"),
     "market": re.compile(
         rf"aggTrade|markPrice(?:@1s)?|kline_{_INTERVAL}|continuousKline_{_INTERVAL}"
         r"|miniTicker|ticker|forceOrder|compositeIndex|assetIndex"
@@ -89,8 +87,12 @@ def simulated(root: str) -> Environment:
     Raises:
         ConfigError: it is no http or https URL of a host.
     """
-    parts = urlsplit(root)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
+    try:
+        parts = urlsplit(root)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # A port that is no number, a bracket left open.
+        usable = False
+    if not usable:
         raise ConfigError(
             f'simulated exchange "{root}" is no address; give it as http://127.0.0.1:PORT'
         )
