@@ -8,7 +8,7 @@ the file is three thousandths here, not the nearest double.
 import re
 import tomllib
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -19,6 +19,9 @@ from reactor.errors import PlanError
 Trigger = Literal["mark", "last", "book"]
 Smoothing = Literal["wilder", "sma"]
 Interval = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"]
+
+INTEGER_MAX = 2**63 - 1
+"""TOML's own bound of whole numbers."""
 
 MINUTE_MS = 60_000
 INTERVAL_MS: dict[str, int] = {
@@ -134,6 +137,15 @@ class LadderRule(_Table, frozen=True, kw_only=True):
     scale: Decimal = Decimal(1)
     close: tuple[Decimal, ...] | None = None
 
+    def __post_init__(self) -> None:
+        # Tapes write decimals as text. What a text here means only the input beside it can say.
+        if self.input != "regime" and isinstance(self.value, str):
+            try:
+                number = Decimal(self.value)
+            except InvalidOperation:
+                return
+            msgspec.structs.force_setattr(self, "value", number)
+
 
 class LadderPlan(_Table, frozen=True, kw_only=True):
     """`[ladder]`: sizes the rungs to the position when its epoch opens."""
@@ -208,23 +220,37 @@ def plan_from_toml(toml: str, *, source: str) -> Plan:
         tables = tomllib.loads(toml, parse_float=Decimal)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise PlanError(f"{source}: not a TOML file: {str(error) or 'nested too deeply'}") from None
+    except (ValueError, InvalidOperation):
+        raise PlanError(f"{source}: a number in it is out of all bounds; shorten it") from None
+    plan = plan_from_tables(tables, source=source)
     for key in _quoted_numbers(tables):
         raise PlanError(f"{source}: {key}: expected a number, got a text; take the quotes away")
-    return plan_from_tables(tables, source=source)
+    return plan
 
 
-_TEXT_KEYS = {"name", "trigger", "interval", "method", "activate", "offset", "input", "op", "value"}
+_TEXT_PATHS = {
+    "name",
+    "trigger",
+    "atr.interval",
+    "atr.method",
+    "trailing.activate",
+    "break_even.offset",
+    "ladder.rule.input",
+    "ladder.rule.op",
+}
 
 
-def _quoted_numbers(value: Any, key: str = "", path: str = "") -> Iterator[str]:
+def _quoted_numbers(value: Any, path: str = "") -> Iterator[str]:
     """Keys whose number stands in quotes. Tapes write decimals as text, plan files do not."""
     if isinstance(value, dict):
         for name, item in value.items():
-            yield from _quoted_numbers(item, name, f"{path}.{name}" if path else name)
+            # Only here the key beside it says whether a word or a number is meant.
+            if not (name == "value" and value.get("input") == "regime"):
+                yield from _quoted_numbers(item, f"{path}.{name}" if path else name)
     elif isinstance(value, list):
         for item in value:
-            yield from _quoted_numbers(item, key, path)
-    elif isinstance(value, str) and key not in _TEXT_KEYS and re.fullmatch(r"[-+.\d]+", value):
+            yield from _quoted_numbers(item, path)
+    elif isinstance(value, str) and path not in _TEXT_PATHS:
         yield path
 
 
@@ -240,6 +266,8 @@ def plan_from_tables(tables: Any, *, source: str) -> Plan:
         plan = msgspec.convert(_exact_numbers(tables), Plan)
     except msgspec.ValidationError as error:
         raise PlanError(f"{source}: {_in_words(str(error))}") from None
+    except RecursionError:
+        raise PlanError(f"{source}: not a plan: nested too deeply") from None
     for complaint in _complaints(plan):
         raise PlanError(f"{source}: {complaint}")
     return plan
@@ -265,6 +293,9 @@ def _exact_numbers(value: Any) -> Any:
         return {key: _exact_numbers(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_exact_numbers(item) for item in value]
+    if isinstance(value, int) and abs(value) > INTEGER_MAX:
+        # No key takes such a number, and Python refuses to print the longest ones in a message.
+        return Decimal("Infinity").copy_sign(Decimal(1 if value > 0 else -1))
     return Decimal(repr(value)) if isinstance(value, float) else value
 
 
@@ -277,15 +308,27 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "input": ("leverage", "notional", "volatility", "volume_24h", "regime", "profit_pct"),
     "op": (">=", "<=", ">", "<", "==", "in"),
 }
-_AT = re.compile(r"^(?P<what>.*) - at `\$\.?(?P<key>[^`]*)`$")
+_AT = re.compile(r"(?P<what>.*) - at `\$\.?(?P<key>[^`]*)`", re.DOTALL)
+_TYPES = {
+    "decimal | null": "a number",
+    "decimal": "a number",
+    "int | null": "a whole number",
+    "int": "a whole number",
+    "str": "a text",
+    "object | null": "a table",
+    "object": "a table",
+    "array | null": "a list",
+    "array": "a list",
+    "bool": "true or false",
+}
 
 
 def _in_words(message: str) -> str:
     """A msgspec message with its key first: `stop.atr: expected a number, got …`."""
-    match = _AT.match(message)
+    match = _AT.fullmatch(message)
     what = match["what"] if match else message
     key = match["key"] if match else ""
-    unknown = re.match(r"Object contains unknown field `(.*)`", what)
+    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", what, re.DOTALL)
     if unknown:
         where = f"[{key}]" if key else "the plan"
         return f"unknown key {unknown[1]!r} in {where}; see docs/plans.md for the keys there are"
@@ -296,7 +339,8 @@ def _in_words(message: str) -> str:
     if what.startswith("Invalid enum value"):
         last = key.rpartition(".")[2]
         what = f"{what[19:]} is not one of {', '.join(_CHOICES.get(last, ()))}"
-    what = what.replace("`decimal | null`", "a number").replace("`decimal`", "a number")
+    for name, word in _TYPES.items():
+        what = what.replace(f"`{name}`", word)
     return f"{key or 'plan'}: {what[:1].lower()}{what[1:]}"
 
 
@@ -394,14 +438,16 @@ def _contradictions(plan: Plan) -> Iterator[str]:
     if total > 1:
         yield f"targets close {total} of the position in all; their fractions must sum to 1 or less"
     trailing = plan.trailing
+    value = None if trailing is None else trailing.value
+    if value is not None and not value.is_finite():
+        yield f"trailing.value = {value} is out of range: more than 0"
     if trailing is not None and trailing.activate != "in_profit":
-        value = trailing.value
         if value is None:
             yield f"trailing.activate = {trailing.activate!r} needs trailing.value"
-        elif not value.is_finite() or value <= 0:
+        elif value <= 0:
             yield f"trailing.value = {value} is out of range: more than 0"
         elif trailing.activate == "after_rung" and (
-            value != int(value) or value > len(plan.targets)
+            value > len(plan.targets) or value != int(value)
         ):
             yield (
                 f"trailing.value = {value}: after_rung needs the number of a rung,"
