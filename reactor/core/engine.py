@@ -23,7 +23,7 @@ from reactor.core.events import PositionReport
 from reactor.core.exact import from_float
 from reactor.core.lifecycle import Event
 from reactor.core.machine import Filters, Machine
-from reactor.core.market import Awaited, Market, Quote, Source, book_quote, price_quote
+from reactor.core.market import Awaited, Market, Quote, Source, book_quote, number, price_quote
 from reactor.core.orders import Fills, OrderIds, Orders, plain_order_id
 from reactor.core.plan import INTERVAL_MS, Plan
 
@@ -32,6 +32,21 @@ NEVER_NS = 1 << 62
 
 PlanFor = Callable[[str, Side], Plan]
 SIDES: tuple[Side, Side] = ("LONG", "SHORT")
+
+
+class _Markets(dict[str, Market | None]):
+    """The markets of one source; a symbol met for the first time gets one if a plan looks there."""
+
+    __slots__ = ("_make", "_source")
+
+    def __init__(self, source: Source, make: Callable[[Source, str], Market | None]) -> None:
+        super().__init__()
+        self._source: Source = source
+        self._make = make
+
+    def __missing__(self, symbol: str) -> Market | None:
+        market = self[symbol] = self._make(self._source, symbol)
+        return market
 
 
 class Engine:
@@ -81,9 +96,9 @@ class Engine:
         self._fills = fills
         self._order_ids = order_ids
         self._epochs = 0
-        self._last: dict[str, Market | None] = {}
-        self._mark: dict[str, Market | None] = {}
-        self._book: dict[str, Market | None] = {}
+        self._last = _Markets("last", self._make_market)
+        self._mark = _Markets("mark", self._make_market)
+        self._book = _Markets("book", self._make_market)
         self.positions: dict[tuple[str, Side], Machine] = {}
         self.due_ns = NEVER_NS
 
@@ -104,9 +119,9 @@ class Engine:
         Returns:
             The decisions; empty for a quiet tick.
         """
-        market = self._last.get(symbol)
+        market = self._last[symbol]
         if market is not None:
-            value = float(price)
+            value = number(price)
             if (
                 market.low < value < market.high
                 and trade_id > market.last_id
@@ -122,7 +137,7 @@ class Engine:
                 market.ticks += 1
                 return ()
         out = self._due(t_recv_ns)
-        market = self._market("last", symbol)
+        market = self._last[symbol]
         if market is not None:
             if not market.aggregated:
                 # From the first aggTrade on, raw trades of the symbol are ignored; ids start anew.
@@ -136,9 +151,9 @@ class Engine:
         self, symbol: str, price: str, trade_id: int, t_event_ms: int, t_recv_ns: int
     ) -> Sequence[Decision]:
         """Takes a raw trade (`t`, `T`): a last-price tick where the symbol has no aggTrades."""
-        market = self._last.get(symbol)
+        market = self._last[symbol]
         if market is not None:
-            value = float(price)
+            value = number(price)
             if (
                 market.low < value < market.high
                 and trade_id > market.trade_id
@@ -155,7 +170,7 @@ class Engine:
                 market.ticks += 1
                 return ()
         out = self._due(t_recv_ns)
-        market = self._market("last", symbol)
+        market = self._last[symbol]
         if market is not None and not market.aggregated:
             # Until an aggTrade comes, its id field holds a value that no aggTrade is above, so that
             # the first one cannot pass for quiet.
@@ -168,9 +183,9 @@ class Engine:
         self, symbol: str, price: str, t_event_ms: int, t_recv_ns: int
     ) -> Sequence[Decision]:
         """Takes a mark price; its event time (`E`) is its id."""
-        market = self._mark.get(symbol)
+        market = self._mark[symbol]
         if market is not None:
-            value = float(price)
+            value = number(price)
             if (
                 market.low < value < market.high
                 and t_event_ms > market.last_id
@@ -185,7 +200,7 @@ class Engine:
                 market.ticks += 1
                 return ()
         out = self._due(t_recv_ns)
-        market = self._market("mark", symbol)
+        market = self._mark[symbol]
         if market is not None:
             self._tick(market, price, "", t_event_ms, t_event_ms, t_recv_ns, out)
         return out
@@ -194,9 +209,9 @@ class Engine:
         self, symbol: str, bid: str, ask: str, update_id: int, t_event_ms: int, t_recv_ns: int
     ) -> Sequence[Decision]:
         """Takes the best bid and ask (`u`, `T`): the bid is a LONG's price, the ask a SHORT's."""
-        market = self._book.get(symbol)
+        market = self._book[symbol]
         if market is not None:
-            bid_value, ask_value = float(bid), float(ask)
+            bid_value, ask_value = number(bid), number(ask)
             if (
                 market.low < bid_value < market.high
                 and market.ask_low < ask_value < market.ask_high
@@ -215,7 +230,7 @@ class Engine:
                 market.ticks += 1
                 return ()
         out = self._due(t_recv_ns)
-        market = self._market("book", symbol)
+        market = self._book[symbol]
         if market is not None:
             self._tick(market, bid, ask, update_id, t_event_ms, t_recv_ns, out)
         return out
@@ -313,7 +328,7 @@ class Engine:
             margin: the position's margin in quote units, for the loss guard.
             liquidation_price: for the liquidation guard.
         """
-        market = self._market(self._plan_for(symbol, side).trigger, symbol)
+        market = self.market(self._plan_for(symbol, side).trigger, symbol)
         assert market is not None
         market.awaited.append(Awaited(side, quantity, entry, margin, liquidation_price))
         market.arm()
@@ -359,7 +374,7 @@ class Engine:
         return machine, out
 
     def _open_reported(self, report: PositionReport, out: list[Decision]) -> None:
-        market = self._market(self._plan_for(report.symbol, report.side).trigger, report.symbol)
+        market = self.market(self._plan_for(report.symbol, report.side).trigger, report.symbol)
         assert market is not None
         quote = market.quote()
         price = None if quote is None else quote.long if report.side == "LONG" else quote.short
@@ -462,7 +477,7 @@ class Engine:
             t_ns: receive time.
         """
         out = self._due(t_ns)
-        market = self._market(source, symbol)
+        market = self.market(source, symbol)
         series = None if market is None else market.series.get(interval_ms)
         if market is not None and series is not None:
             last = market.quote()
@@ -517,31 +532,27 @@ class Engine:
 
     def market(self, source: Source, symbol: str) -> Market | None:
         """The market of a symbol on a source; None where no plan looks at that source."""
-        return self._market(source, symbol)
+        return {"mark": self._mark, "last": self._last, "book": self._book}[source][symbol]
 
     # ------------------------------------------------------------------------------------------
 
-    def _market(self, source: Source, symbol: str) -> Market | None:
-        by_symbol = {"mark": self._mark, "last": self._last, "book": self._book}[source]
-        if symbol in by_symbol:
-            return by_symbol[symbol]
+    def _make_market(self, source: Source, symbol: str) -> Market | None:
         plans = [self._plan_for(symbol, side) for side in SIDES]
         plans = [plan for plan in plans if plan.trigger == source]
-        market = None
-        if plans:
-            # Where two plans differ, the tighter limit asks for confirmation sooner.
-            limit = min(plan.max_tick_jump_pct for plan in plans)
-            market = Market(symbol=symbol, source=source, jump_limit=limit)
-            for plan in plans:
-                if plan.high_volatility is not None or (
-                    plan.needs_atr and symbol not in self._atr_fixed
-                ):
-                    market.take_series(plan.atr)
-        by_symbol[symbol] = market
+        if not plans:
+            return None
+        # Where two plans differ, the tighter limit asks for confirmation sooner.
+        limit = min(plan.max_tick_jump_pct for plan in plans)
+        market = Market(symbol=symbol, source=source, jump_limit=limit)
+        for plan in plans:
+            if plan.high_volatility is not None or (
+                plan.needs_atr and symbol not in self._atr_fixed
+            ):
+                market.take_series(plan.atr)
         return market
 
     def _market_of(self, machine: Machine) -> Market:
-        market = self._market(machine.plan.trigger, machine.symbol)
+        market = self.market(machine.plan.trigger, machine.symbol)
         assert market is not None
         return market
 

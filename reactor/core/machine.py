@@ -90,6 +90,7 @@ class Machine:
         "_ladder_is_whole",
         "_liquidation_price",
         "_margin_per_unit",
+        "_paid_per_unit",
         "_shrunk",
         "_stop_held",
         "_stop_held_kind",
@@ -104,7 +105,7 @@ class Machine:
         "level_atr",
         "opened_ns",
         "orders",
-        "paid_per_unit",
+        "paid",
         "paused",
         "peak",
         "plan",
@@ -147,7 +148,8 @@ class Machine:
         self._through = 0
         # The last tick's x: what "the current price" means to a recomputation. None before a tick.
         self.x: Decimal | None = None
-        self.paid_per_unit = ZERO
+        self.paid = ZERO
+        self._paid_per_unit = ZERO
 
         self.entry = entry
         self.x0 = self._axis.x(entry)
@@ -211,7 +213,7 @@ class Machine:
     def break_even_x(self) -> Decimal:
         """Where a break-even stop stands, rounded as stops are."""
         distance = levels.break_even_distance(
-            self.plan, entry=self.entry, paid_per_unit=self.paid_per_unit
+            self.plan, entry=self.entry, paid_per_unit=self._paid_per_unit
         )
         return floor_to(add(self.x0, distance), self.filters.tick)
 
@@ -578,6 +580,11 @@ class Machine:
         if margin is not None and margin > 0 and self.orders.quantity > 0:
             self._margin_per_unit = divide(margin, self.orders.quantity)
         self._set_guards()
+
+    def on_cost(self, paid: Decimal) -> None:
+        """Counts commission and funding paid in this epoch, in quote units: `offset = "costs"`."""
+        self.paid = add(self.paid, paid)
+        self._paid_per_unit = divide(self.paid, self.orders.initial_quantity)
 
     def close_all(self, reason: Reason, *, t_ns: int, out: list[Decision]) -> None:
         """Closes everything that is open, pursued until flat."""

@@ -94,6 +94,7 @@ class Orders:
         "_order_ids",
         "_realized",
         "_risk",
+        "_sent",
         "_side",
         "_symbol",
         "_unpriced",
@@ -103,6 +104,7 @@ class Orders:
         "fills",
         "full",
         "initial_quantity",
+        "last_trade_reason",
         "partial",
         "quantity",
         "rest",
@@ -141,6 +143,9 @@ class Orders:
         # Reductions that the exchange reported and whose trades it has not, in base units.
         self._unpriced = ZERO
         self.due_ns: int | None = None
+        # The last reason of every exit sent in this epoch, by order id; a ladder and its harvests.
+        self._sent: dict[str, Reason] = {}
+        self.last_trade_reason: Reason | None = None
         # Why a full close was decided: what the epoch's end is called if it succeeds.
         self.closed_by: Reason | None = None
 
@@ -281,6 +286,10 @@ class Orders:
         t_ns: int,
         tick: int,
     ) -> Exit:
+        order_id = self._order_ids(
+            self._symbol, self._side, self._opened_ns, self._epoch, self._number, self._attempt
+        )
+        self._sent[order_id] = reasons[-1]
         return Exit(
             t_ns=t_ns,
             tick=tick,
@@ -289,14 +298,7 @@ class Orders:
             epoch=self._epoch,
             number=self._number,
             attempt=self._attempt,
-            order_id=self._order_ids(
-                self._symbol,
-                self._side,
-                self._opened_ns,
-                self._epoch,
-                self._number,
-                self._attempt,
-            ),
+            order_id=order_id,
             full=full,
             reasons=reasons,
             price=price,
@@ -447,10 +449,24 @@ class Orders:
         self.quantity = quantity
         self.initial_quantity = max(self.initial_quantity, quantity)
 
-    def on_trade(self, quantity: Decimal, profit: Decimal) -> None:
-        """Takes the profit of a reported trade that reduced the position."""
+    def on_trade(
+        self, quantity: Decimal, profit: Decimal, *, order_id: str, ends_as: Reason
+    ) -> Reason:
+        """Takes the profit of a reported trade that reduced the position.
+
+        Args:
+            quantity: how much it reduced, in base units.
+            profit: realised by it, before fees, in quote units.
+            order_id: the client id of the order it filled.
+            ends_as: what it is called where the order is not one of this epoch's.
+
+        Returns:
+            What the end of the epoch is called if this trade ended it.
+        """
         self._unpriced = subtract(self._unpriced, quantity)
         self._realized = add(self._realized, profit)
+        self.last_trade_reason = self._sent.get(order_id, ends_as)
+        return self.last_trade_reason
 
     @property
     def realized(self) -> Decimal | None:
