@@ -6,7 +6,7 @@ count and never the connection.
 """
 
 from decimal import Decimal
-from typing import Final, get_args
+from typing import Any, Final, cast, get_args
 
 from reactor.binance.amounts import price, quantity, symbol
 from reactor.binance.decode_rest import decode_rest
@@ -15,7 +15,6 @@ from reactor.binance.market_messages import (
     BookTicker,
     Envelope,
     Kline,
-    KlineFrame,
     MarketFrame,
     MarkPrice,
     PriceFrame,
@@ -93,7 +92,7 @@ def market_fault(frame: PriceFrame) -> str | None:
                 _in_range(frame.T, "T", TIME_MS_MAX)
             case MarkPrice():
                 _price(frame.p, "p")
-            case KlineFrame():
+            case _:
                 _check_kline(frame.k)
     except DecodeError as error:
         return str(error)
@@ -123,9 +122,11 @@ def _in_range(number: int, where: str, largest: int) -> None:
         raise DecodeError(f"number outside 0 to {largest} - at `$.{where}`")
 
 
-def _admit_market(frame: MarketFrame, raw: bytes) -> PriceFrame | Ignored | Malformed:
-    if not isinstance(frame, PriceFrame):
-        return _SILENT[type(frame)]
+def _admit_market(decoded: MarketFrame, raw: bytes) -> PriceFrame | Ignored | Malformed:
+    silent = _SILENT.get(type(decoded))
+    if silent is not None:
+        return silent
+    frame = cast("PriceFrame", decoded)
     if frame.st != 1:
         return COIN_M
     fault = market_fault(frame)
@@ -137,7 +138,9 @@ def _admit_user(event: UserEvent, _raw: bytes) -> UserEvent | Ignored | Malforme
 
 
 _COIN_M_PRODUCT: Final = 2
-_SILENT: Final = {kind: Ignored(kind.__struct_config__.tag) for kind in get_args(SilentFrame)}
+_SILENT: Final[dict[type[Any], Ignored]] = {
+    kind: Ignored(kind.__struct_config__.tag) for kind in get_args(SilentFrame)
+}
 _MARKET: Final = StreamDecoder[PriceFrame](
     events=MarketFrame, envelope=Envelope, admit=_admit_market
 )

@@ -17,6 +17,11 @@ class Ignored(msgspec.Struct, frozen=True):
     reason: str
     """One of few words (`depthUpdate`, `coin-m`), or `unknown event "…"`."""
 
+    @property
+    def kind(self) -> str:
+        """The reason without what it quotes: a counter's label, of which there are only a few."""
+        return self.reason.partition('"')[0].rstrip()
+
 
 class ControlReply(Ignored, frozen=True, kw_only=True):
     """The exchange's answer to a SUBSCRIBE, LIST_SUBSCRIPTIONS and the like."""

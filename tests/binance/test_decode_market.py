@@ -110,6 +110,8 @@ def test_unknown_events_are_ignored_by_name() -> None:
     assert decode_market(b'{"lastUpdateId":1,"bids":[]}') == Ignored("not an event")
     assert decode_market(b"{}") == Ignored("not an event")
     assert decode_market(b'{"stream":"x"}') == Ignored("not an event")
+    assert Ignored('unknown event "brandNew"').kind == "unknown event"
+    assert COIN_M.kind == "coin-m"
     long_name = decode_market(wire({"e": "x y" * 500}))
     assert isinstance(long_name, Ignored)
     assert len(long_name.reason) <= 200
