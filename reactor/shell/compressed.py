@@ -7,8 +7,9 @@ stream. Memory stays flat, whatever a small file unpacks to.
 
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -26,6 +27,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _ZSTD_LEVEL = 3  # 165 MB/s at 5.8 times smaller on market frames; higher levels gain little
 _GZIP_LEVEL = 6
+_DAMAGE = (zlib.error, zstd.ZstdError)
 
 
 class StreamDamaged(Exception):  # noqa: N818 - a named state of a stream that its one reader catches
@@ -78,13 +80,15 @@ def decompressed_chunks(path: Path) -> Iterator[bytes]:
         StreamDamaged: after everything that could be read: the file is cut, or not what its suffix
             says, or the disk gave up.
     """
-    unpack = {
-        Compression.PLAIN: _plain_chunks,
-        Compression.GZIP: _gzip_chunks,
-        Compression.ZSTD: _zstd_chunks,
-    }[compression_of(path)]
+    compression = compression_of(path)
     with path.open("rb", buffering=0) as file:
-        yield from unpack(file)
+        if compression is Compression.GZIP:
+            yield from _unpacked_chunks(file, _GzipMember, "gzip")
+        elif compression is Compression.ZSTD:
+            yield from _unpacked_chunks(file, zstd.ZstdDecompressor, "zstd")
+        else:
+            while chunk := _read(file):
+                yield chunk
 
 
 def _read(file: BinaryIO) -> bytes:
@@ -94,57 +98,102 @@ def _read(file: BinaryIO) -> bytes:
         raise StreamDamaged(f"cannot be read any further: {error.strerror or error}") from error
 
 
-def _plain_chunks(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := _read(file):
-        yield chunk
+class _Member(Protocol):
+    """Unpacks one gzip member or zstd frame; the interface is that of `ZstdDecompressor`."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-def _gzip_chunks(file: BinaryIO) -> Iterator[bytes]:
+class _GzipMember:
+    """zlib's decompressor with the interface of zstd's: it keeps the input that it has not used."""
+
+    def __init__(self) -> None:
+        self._object = zlib.decompressobj(wbits=_GZIP_WBITS)
+
+    @property
+    def eof(self) -> bool:
+        return self._object.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._object.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._object.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        return self._object.decompress(self._object.unconsumed_tail + data, max_length)
+
+
+def _unpacked_chunks(
+    file: BinaryIO, new_member: Callable[[], _Member], name: str
+) -> Iterator[bytes]:
     packed = b""
-    member = None
     while packed or (packed := _read(file)):
-        if member is None:
+        if name == "gzip":
             packed = packed.lstrip(b"\0")  # padding after a member is legal
             if not packed:
                 continue
-            member = zlib.decompressobj(wbits=_GZIP_WBITS)
-        try:
-            chunk = member.decompress(packed, CHUNK_BYTES)
-        except zlib.error as error:
-            raise StreamDamaged("the gzip data is damaged from here on") from error
-        if chunk:
-            yield chunk
-        if member.eof:
-            packed, member = member.unused_data, None
-        else:
-            packed = member.unconsumed_tail
-    if member is not None:
-        if rest := member.flush():
-            yield rest
-        raise StreamDamaged("the gzip file is cut here")
+        member = new_member()
+        member_start = fed_from = file.tell() - len(packed)
+        delivered = 0
+        while not member.eof:
+            if member.needs_input and not packed:
+                packed = _read(file)
+                if not packed:
+                    yield member.decompress(b"", CHUNK_BYTES)
+                    raise StreamDamaged(f"the {name} file is cut here")
+            if packed:
+                fed_from = file.tell() - len(packed)
+            try:
+                chunk = member.decompress(packed, CHUNK_BYTES)
+            except _DAMAGE as error:
+                file.seek(member_start)
+                yield from _salvaged(file, new_member(), fed_from, delivered)
+                raise StreamDamaged(f"the {name} data is damaged from here on") from error
+            packed = b""
+            delivered += len(chunk)
+            if chunk:
+                yield chunk
+        packed = member.unused_data
 
 
-def _zstd_chunks(file: BinaryIO) -> Iterator[bytes]:
-    packed = b""
-    frame = None
-    while True:
-        if not packed and (frame is None or frame.needs_input):
-            packed = _read(file)
-            if not packed:
-                break
-        if frame is None:
-            frame = zstd.ZstdDecompressor()
-        try:
-            chunk = frame.decompress(packed, CHUNK_BYTES)
-        except zstd.ZstdError as error:
-            raise StreamDamaged("the zstd data is damaged from here on") from error
-        packed = b""  # the decompressor keeps what it has not used yet
-        if chunk:
-            yield chunk
-        if frame.eof:
-            packed, frame = frame.unused_data, None
-    if frame is not None:
-        raise StreamDamaged("the zstd file is cut here")
+def _salvaged(file: BinaryIO, member: _Member, fed_from: int, delivered: int) -> Iterator[bytes]:
+    """Unpack a damaged member once more and yield what the failing call took with it.
+
+    A decompressor that meets damage gives nothing of that call's output. So the input that it
+    failed on is fed again byte by byte; everything before goes by at full speed, unseen.
+
+    Args:
+        file: standing at the member's first byte.
+        member: a fresh decompressor.
+        fed_from: where in the file the input of the failing call began.
+        delivered: how many bytes the failed attempt had yielded.
+    """
+    pieces = iter(lambda: file.read(min(CHUNK_BYTES, fed_from - file.tell())), b"")
+    bytes_one_by_one = (file.read(1) for _ in range(CHUNK_BYTES))
+    try:
+        for packed in chain(pieces, bytes_one_by_one):
+            more = True
+            while more:
+                chunk = member.decompress(packed, CHUNK_BYTES)
+                packed = b""  # noqa: PLW2901 - the decompressor keeps what it has not used
+                more = not member.needs_input and not member.eof
+                if len(chunk) > delivered:
+                    yield chunk[delivered:]
+                delivered = max(0, delivered - len(chunk))
+    except _DAMAGE:
+        return
 
 
 class Packer(Protocol):

@@ -30,12 +30,12 @@ _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 #: Strings, then structure, then what is left: numbers, true, false, null.
 _TOKEN: Final = re.compile(_STRING.pattern + rb'|[{}\[\],:]|[^\s"{}\[\],:]+', re.DOTALL)
 
-_BEFORE_VALUE = (
-    rb"""((?:\\*["']|%22)?"""  # the quote that ends the name: JSON or percent-encoded JSON in a string
-    rb"""\s*(?:[=:]|%3[ad])\s*"""  # = or :, also percent-encoded
-    rb"""(?:b(?=["']))?(?:\\*["']|%22)?)"""  # the quote that begins the value
-)
-_VALUE = rb"""(?:\\/|(?!%(?:22|26|2c|7d))[^\s"'\\&#;,<>{}()\[\]])+"""
+_QUOTE = rb"""(?:\\*["']|%2[27])"""  # as in JSON, in JSON in a string, in percent-encoded JSON
+_SPACE = rb"""(?:\s|\\[nrt]|%20)*"""
+_BYTES_PREFIX = rb"""(?:b(?=["']))?"""  # a Python repr of bytes
+_BEFORE_VALUE = rb"(%b?%b(?:[=:]|%%3[ad])%b%b%b?)" % (_QUOTE, _SPACE, _SPACE, _BYTES_PREFIX, _QUOTE)
+#: Up to what ends a value in any of the notations; base64 may hold an escaped slash.
+_VALUE = rb"""(?:\\/|(?!%(?:2[0267c]|7d))[^\s"'\\&#;,<>{}()\[\]])+"""
 _NAMED = re.compile(
     rb"(x-mbx-apikey|apikey|signature|listenkey)" + _BEFORE_VALUE + _VALUE, re.IGNORECASE
 )

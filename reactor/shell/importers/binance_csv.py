@@ -107,11 +107,12 @@ def _kind_of(table: Table) -> str:
     )
     if said in _NO_PRICES:
         raise RecordingError(f"{table.path}: {said} are no prices that a plan can follow")
-    if table.column(_AGG_TRADES.columns[0]) is not None:
+    has_price = table.column(_PRICE) is not None
+    if has_price and table.column(_AGG_TRADES.columns[0]) is not None:
         return "aggTrades"
     if has_candle_columns(table):
         return "markPriceKlines" if said == "markPriceKlines" else "candles"
-    if table.column(_TRADES.columns[0]) is not None and table.column(_PRICE) is not None:
+    if has_price and table.column(_TRADES.columns[0]) is not None:
         return "trades"
     if said is not None:
         return said

@@ -135,10 +135,7 @@ def _candles(table: Table, account: Account) -> Iterator[_Candle]:
             account.note(f"{table.path.name}: no volumes: written as 0")
     last_open_ms = -1
     for number, cells in table.rows:
-        try:
-            candle = _candle(cells, places)
-        except IndexError:
-            candle = None
+        candle = _candle(cells, places)
         if candle is None:
             account.drop("not a candle", table.path, number)
         elif candle.open_time_ms <= last_open_ms:
@@ -149,40 +146,46 @@ def _candles(table: Table, account: Account) -> Iterator[_Candle]:
 
 
 def _candle(cells: list[str], places: tuple[int | None, ...]) -> _Candle | None:
-    def cell(index: int) -> str | None:
-        place = places[index]
-        return None if place is None or place >= len(cells) else cells[place]
-
-    open_time_ns = time_ns(cell(0) or "")
-    prices = [price_text(cell(index) or "") for index in range(1, 5)]
-    volume = decimal_text(cell(5) or "0")
-    if open_time_ns is None or volume is None:
+    values = [None if place is None or place >= len(cells) else cells[place] for place in places]
+    open_time, open_, high, low, close, volume, close_time = values[:7]
+    if open_time is None or open_ is None or high is None or low is None or close is None:
         return None
-    exact = [Decimal(price) for price in prices if price is not None]
-    if len(exact) < 4 or not exact[2] <= min(exact[0], exact[3]) <= max(exact) == exact[1]:
+    open_time_ns = time_ns(open_time)
+    volume_text = "0" if volume is None else decimal_text(volume)
+    prices = [text for text in map(price_text, (open_, high, low, close)) if text is not None]
+    if open_time_ns is None or volume_text is None or len(prices) < 4:
         return None
-    close_time_ns = time_ns(cell(6) or "")
+    open_, high, low, close = prices
+    if not (
+        _not_above(low, open_)
+        and _not_above(low, close)
+        and _not_above(open_, high)
+        and _not_above(close, high)
+    ):
+        return None
+    close_time_ns = None if close_time is None else time_ns(close_time)
     candle = _Candle(
         open_time_ns // 1_000_000,
-        [price for price in prices if price is not None],
-        volume,
+        prices,
+        volume_text,
         None if close_time_ns is None else close_time_ns // 1_000_000,
     )
-    candle.rest = _further_columns(cell(7), cell(8), cell(9), cell(10))
+    candle.rest = _further_columns(values[7:])
     return candle
 
 
-def _further_columns(
-    quote_volume: str | None, trades: str | None, taker_base: str | None, taker_quote: str | None
-) -> list[Any]:
+def _not_above(low: str, high: str) -> bool:
+    """Compare exactly; doubles settle it unless they are equal."""
+    return low == high or float(low) < float(high) or Decimal(low) <= Decimal(high)
+
+
+def _further_columns(cells: list[str | None]) -> list[Any]:
     """As many of the answer's last columns as the file has, in their order, without a hole."""
     further: list[Any] = []
-    for value in (
-        decimal_text(quote_volume or ""),
-        whole_number(trades or ""),
-        decimal_text(taker_base or ""),
-        decimal_text(taker_quote or ""),
+    for cell, read in zip(
+        cells, (decimal_text, whole_number, decimal_text, decimal_text), strict=True
     ):
+        value = None if cell is None else read(cell)
         if value is None:
             return further
         further.append(value)

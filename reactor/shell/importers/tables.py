@@ -27,8 +27,9 @@ from reactor.shell.importers.source import (
 _SYMBOL = re.compile(
     r"([^\W_]+?(?:USDT|USDC|BUSD|FDUSD|BTC|USD))(_PERP|_\d{6})?(?=[-_.])", re.IGNORECASE
 )
-_PLAIN_DECIMAL = re.compile(r"\d+(?:\.\d+)?")
+_PLAIN_DECIMAL = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
 _DIGITS_MAX = 40  # longer than any price or quantity; an exponent could ask for gigabytes of zeros
+_ID_DIGITS_MAX = 18  # what fits 64 bits for certain
 _CELL_CHARS_MAX = 1 << 16
 
 
@@ -62,7 +63,7 @@ def tables(path: Path, account: Account) -> Iterator[Table]:
         RecordingError: the file cannot be read, or the archive has no table.
     """
     if path.suffix.lower() != ".zip":
-        yield _table(path, path.name, numbered_lines(path, account), account)
+        yield from _table(path, path.name, numbered_lines(path, account), account)
         return
     with open_zip(path) as archive:
         members = [name for name in archive.namelist() if name.lower().endswith(".csv")]
@@ -70,21 +71,22 @@ def tables(path: Path, account: Account) -> Iterator[Table]:
             raise RecordingError(f"{path}: there is no .csv file in it")
         for member in members:
             lines = numbered_member_lines(archive, member, path, account)
-            yield _table(path, member, lines, account)
+            yield from _table(path, member, lines, account)
 
 
-def _table(path: Path, name: str, lines: Iterator[tuple[int, bytes]], account: Account) -> Table:
+def _table(
+    path: Path, name: str, lines: Iterator[tuple[int, bytes]], account: Account
+) -> Iterator[Table]:
+    """The one table that these lines are, or none if there are no lines."""
     rows = _rows(path, lines, account)
     first = next(rows, None)
     if first is None:
         account.note(f"{path.name}: {name} is empty")
-        return Table(path, name, (), iter(()))
-    columns: tuple[str, ...] = ()
-    if not first[1][0][:1].isdigit():
-        columns = tuple(cell.strip().lower() for cell in first[1])
+    elif first[1][0][:1].isdigit():
+        yield Table(path, name, (), _again(first, rows))
+    else:
         account.skipped["header lines"] += 1
-        return Table(path, name, columns, rows)
-    return Table(path, name, columns, _again(first, rows))
+        yield Table(path, name, tuple(cell.strip().lower() for cell in first[1]), rows)
 
 
 def _again(
@@ -124,11 +126,11 @@ def symbol_of(table: Table, options: ImportOptions) -> str:
 
 def decimal_text(cell: str) -> str | None:
     """The cell's number as plain digits, exactly; None for anything that is not a number ≥ 0."""
-    cell = cell.strip()
-    if len(cell) > _DIGITS_MAX:
-        return None
-    if _PLAIN_DECIMAL.fullmatch(cell) and cell.isascii():
+    if _PLAIN_DECIMAL.fullmatch(cell):
         return cell
+    cell = cell.strip()
+    if not cell or len(cell) > _DIGITS_MAX:
+        return None
     try:
         number = Decimal(cell)
     except InvalidOperation:
@@ -151,8 +153,9 @@ def json_text(text: str) -> str:
 
 def whole_number(cell: str) -> int | None:
     """An id or a count: a whole number ≥ 0 of at most 18 digits, `7.0` included; else None."""
-    cell = cell.strip().removesuffix(".0")
-    if not (cell.isascii() and cell.isdigit()) or len(cell) > 18:
+    if not cell.isdigit():
+        cell = cell.strip().removesuffix(".0")
+    if len(cell) > _ID_DIGITS_MAX or not (cell.isdigit() and cell.isascii()):
         return None
     return int(cell)
 
@@ -171,7 +174,7 @@ def time_ns(cell: str, *, unit_ns: int | None = None) -> int | None:
     if text is None:
         return _iso_ns(cell.strip())
     if unit_ns is None:
-        digits = len(text.partition(".")[0])
+        digits = len(text) if text.isdigit() else len(text.partition(".")[0])
         unit_ns = 10**9 if digits <= 11 else 10**6 if digits <= 14 else 10**3 if digits <= 17 else 1
     t_ns = int(text) * unit_ns if text.isdigit() else int(Decimal(text) * unit_ns)
     return t_ns if t_ns < 1 << 63 else None
