@@ -67,7 +67,7 @@ class CandleSeries:
         self.closed_count = 0
         # Whether a tick or a row has given the forming candle its prices; until then it is flat.
         self._ticked = False
-        # Whether ticks (or a history row and ticks) have shown all of the forming candle.
+        # Whether ticks alone have shown all of the forming candle. Rows may be cut off at any instant.
         self._whole = False
         # Whether ticks were missed since the last one; true at first: watching begins mid-candle.
         self._interrupted = True
@@ -125,6 +125,13 @@ class CandleSeries:
             self._ticked = True
             self.open = self.high = self.low = price
 
+    def settle(self, price: float) -> None:
+        """Takes the last of ticks that were passed over, all within the forming candle's range.
+
+        It is no news: what was interrupted before stays so.
+        """
+        self.close = price
+
     def interrupt(self) -> None:
         """Says that ticks were missed: the candles around the hole are not wholly seen."""
         self._interrupted = True
@@ -133,7 +140,8 @@ class CandleSeries:
     def load(self, rows: Iterable[Candle]) -> bool:
         """Completes the series from history rows, oldest first or not; the newest may still form.
 
-        A row never replaces a candle that ticks have shown whole.
+        A row never replaces a candle that ticks have shown whole, and never opens a closed one again.
+        A later row replaces an earlier one, which may have been cut off while its candle formed.
 
         Returns:
             Whether any closed candle changed, so that ATRs may have.
@@ -150,12 +158,22 @@ class CandleSeries:
             if trimmed and oldest is not None and row.open_time_ms < oldest:
                 continue
             if forming is not None and row.open_time_ms == forming[0].open_time_ms:
-                forming = (_merged(row, forming[0]), True)
+                candle, whole = forming
+                if not whole and row.open_time_ms < rows[-1].open_time_ms:
+                    # The candle is over, so its row is complete.
+                    forming = row, False
+                elif not whole:
+                    # Ticks know the close, unless none came since the hole that this row fills.
+                    close = row.close if self._interrupted else candle.close
+                    forming = _merged(row, candle, close=close), False
             elif not known.get(row.open_time_ms, (row, False))[1]:
-                known[row.open_time_ms] = (row, True)
+                known[row.open_time_ms] = (row, False)
         if forming is not None:
             known[forming[0].open_time_ms] = forming
+        start_ms = self.start_ms
         self._rebuild([known[key] for key in sorted(known)], trimmed=trimmed)
+        while self.roll(start_ms):
+            pass
         return [candle for candle, _ in self._retained] != before
 
     def _forming_candle(self) -> tuple[Candle, bool]:
@@ -209,12 +227,7 @@ class CandleSeries:
             self._atrs[key] = self._base[key].twin()
 
 
-def _merged(row: Candle, ticks: Candle) -> Candle:
-    """A history row of the candle that is forming: ticks know its close, the row what came before."""
-    return Candle(
-        row.open_time_ms,
-        row.open,
-        max(row.high, ticks.high),
-        min(row.low, ticks.low),
-        ticks.close,
-    )
+def _merged(row: Candle, ticks: Candle, *, close: float) -> Candle:
+    """A history row of the candle that is forming: the row knows what came before the ticks."""
+    high, low = max(row.high, ticks.high), min(row.low, ticks.low)
+    return Candle(row.open_time_ms, row.open, high, low, close)
