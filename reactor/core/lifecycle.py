@@ -201,3 +201,18 @@ def transition_table() -> str:
         for event, (following, action) in events.items():
             lines.append(f"| {state} | {event} | {following} | {action} |")
     return "\n".join(lines) + "\n"
+
+
+def transition_diagram() -> str:
+    """The table as a Mermaid diagram: every change of state, and every action that keeps one."""
+    edges: dict[tuple[State, State, Action], list[Event]] = {}
+    for state, events in TRANSITIONS.items():
+        for event, (following, action) in events.items():
+            if following is not state or action is not Action.NOTHING:
+                edges.setdefault((state, following, action), []).append(event)
+    lines = ["stateDiagram-v2", f"    [*] --> {next(iter(TRANSITIONS))}"]
+    for (state, following, action), causes in edges.items():
+        does = "" if action is Action.NOTHING else f" / {action}"
+        lines.append(f"    {state} --> {following} : {', '.join(causes)}{does}")
+    lines.append(f"    {State.ENDED} --> [*]")
+    return "\n".join(lines) + "\n"
