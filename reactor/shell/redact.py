@@ -5,7 +5,7 @@ What goes, replaced by `"…"` (U+2026):
 - the values of the keys `apiKey`, `signature`, `listenKey` and `X-MBX-APIKEY`, in any case, at any
   depth, whatever type they have, and as `["X-MBX-APIKEY", value]` pairs;
 - the same names inside strings: URLs, query strings, form bodies, header text, JSON in a string;
-- on the `private` channel the `stream` of an envelope and the items of `params` and `result`,
+- on the `private` channel the `stream` of an envelope (but an event's name), and the items of `params` and `result`,
   which are listen keys there;
 - listen keys in the path of a URL: whatever follows `/private/ws/`, and any path or query part of
   60 letters and digits or more;
@@ -23,6 +23,15 @@ import orjson
 REPLACEMENT: Final = "…".encode()
 _QUOTED: Final = b'"' + REPLACEMENT + b'"'
 _SECRET_KEYS: Final = frozenset({b"apikey", b"signature", b"listenkey", b"x-mbx-apikey"})
+#: What a private envelope may be named after instead of its listen key: the events' own names.
+_EVENT_NAMES: Final = frozenset(
+    b'"%b"' % name
+    for name in (
+        *(b"ORDER_TRADE_UPDATE", b"ACCOUNT_UPDATE", b"ALGO_UPDATE", b"TRADE_LITE", b"MARGIN_CALL"),
+        *(b"ACCOUNT_CONFIG_UPDATE", b"CONDITIONAL_ORDER_TRIGGER_REJECT", b"STRATEGY_UPDATE"),
+        *(b"GRID_UPDATE", b"listenKeyExpired"),
+    )
+)
 #: Channels that carry no account data: only keys by name are looked for there.
 MARKET_CHANNELS: Final = frozenset({"market", "public"})
 
@@ -54,16 +63,22 @@ def may_hold_secret(message: bytes, channel: str) -> bool:
 
     For market data the bytes may as well be many messages in a row.
     """
-    lowered = message.lower()
-    if (
-        lowered.find(b"signature") >= 0
-        or lowered.find(b"listenkey") >= 0
-        or lowered.find(b"apikey") >= 0
-        or lowered.find(b"\\") >= 0  # a name may be spelt with escapes
-    ):
+    if message.find(b"\\") >= 0:  # a name may be spelt with escapes
         return True
+    # Looking for one letter is thirty times as fast as for a word, and most market data of most
+    # symbols has neither a Y (…Key) nor a G (signature).
+    lowered = b""
+    if message.find(b"y") >= 0 or message.find(b"Y") >= 0:
+        lowered = message.lower()
+        if lowered.find(b"apikey") >= 0 or lowered.find(b"listenkey") >= 0:
+            return True
+    if message.find(b"g") >= 0 or message.find(b"G") >= 0:
+        lowered = lowered or message.lower()
+        if lowered.find(b"signature") >= 0:
+            return True
     if channel in MARKET_CHANNELS:
         return False
+    lowered = lowered or message.lower()
     return channel == "private" or lowered.find(b"/ws/") >= 0 or lowered.find(b"stream") >= 0
 
 
@@ -158,7 +173,9 @@ def _scalar(token: bytes, container: _Container | None, private_top_level: bool)
     is_string = token.startswith(b'"')
     if container is not None:
         if container.is_object:
-            if container.key in _SECRET_KEYS or (private_top_level and container.key == b"stream"):
+            if container.key in _SECRET_KEYS:
+                return _QUOTED
+            if private_top_level and container.key == b"stream" and token not in _EVENT_NAMES:
                 return _QUOTED
         elif is_string:
             if container.secret_items or container.secret_item:

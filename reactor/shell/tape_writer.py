@@ -33,10 +33,9 @@ FLUSH_INTERVAL_NS = 1_000_000_000
 
 _SECRET_BYTES_MIN = 6  # shorter values would occur by chance, and data would be lost
 _TAIL_BYTES = 4096  # room for the end of the compressed file and for blocks that do not shrink
-_PREFIX: Final[dict[tuple[str, str], bytes]] = {
-    (channel, direction): b',"c":"%b",%b"m":' % (channel.encode(), b'"d":"out",' * is_out)
-    for channel in CHANNELS
-    for direction, is_out in (("in", 0), ("out", 1))
+_PREFIX_IN: Final = {channel: b',"c":"%b","m":' % channel.encode() for channel in CHANNELS}
+_PREFIX_OUT: Final = {
+    channel: b',"c":"%b","d":"out","m":' % channel.encode() for channel in CHANNELS
 }
 
 
@@ -150,7 +149,8 @@ class TapeWriter:
             message = _as_json_string(message)
         if channel not in MARKET_CHANNELS:
             message = self._cleaned(message, channel)
-        line = b'{"t":%d%b%b}\n' % (t_recv_ns, _PREFIX[channel, direction], message)
+        prefix = _PREFIX_IN[channel] if direction == "in" else _PREFIX_OUT[channel]
+        line = b'{"t":%d%b%b}\n' % (t_recv_ns, prefix, message)
         size = self._pending_bytes + len(line)
         if size < self._pending_bytes_max:  # nearly always
             self._pending.append(line)

@@ -90,6 +90,8 @@ class TestByPlace:
             ('{"data":{"e":"X"}, "stream" : "short"}', '{"data":{"e":"X"}, "stream" : "…"}'),
             ('{"method":"SUBSCRIBE","params":["LISTEN","short"],"id":1}', '{"method":"SUBSCRIBE","params":["…","…"],"id":1}'),
             ('{"result":["LISTEN"],"id":3}', '{"result":["…"],"id":3}'),
+            ('{"stream":"ORDER_TRADE_UPDATE","data":{}}', '{"stream":"ORDER_TRADE_UPDATE","data":{}}'),
+            ('{"stream":"ORDERTRADEUPDATE","data":{}}', '{"stream":"…","data":{}}'),
             ('{"result":null,"id":3}', '{"result":null,"id":3}'),
             (r'"{\"stream\":\"LISTEN\",\"data\":{\"e\":\"cut"', r'"{\"stream\":\"…\",\"data\":{\"e\":\"cut"'),
         ],

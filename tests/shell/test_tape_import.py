@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recordings import recording
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tape_recordings import recording
 
 from reactor.errors import BadInputError, RecordingError, TapeError
 from reactor.shell.importers.source import ImportOptions
 from reactor.shell.tape import TapeLine, open_tape
-from reactor.shell.tape_import import ImportReport, import_recordings
+from reactor.shell.tape_import import IMPORTERS, ImportReport, import_recordings
 from reactor.shell.tape_info import TapeSummary, summarize
 
 
@@ -760,3 +762,51 @@ class TestRefusals:
             "BTCUSDT-aggTrades-1.csv",
             "old.jsonl",
         ]
+
+
+FUZZ_NAMES = st.sampled_from(
+    ["BTCUSDT-aggTrades-1.csv", "BTCUSDT-5m-1.csv", "btcusdt_20240808.gz", "a.zip", "a.jsonl.zst", "x"]
+)  # fmt: skip
+FUZZ_LINES = st.one_of(
+    st.binary(max_size=60),
+    st.sampled_from(
+        [
+            *AGG_ROWS.encode().splitlines(),
+            AGG_HEADER.strip().encode(),
+            b"open_time,open,high,low,close",
+            b"1723075200000,1,2,1,2",
+            b"ts_ms,price,best_bid,best_ask,mark_price",
+            b"1,-1,1e5000,Infinity,9" + b"9" * 50,
+            b"\xd9\xa1\xd9\xa2,\xd9\xa3",
+            b'5 {"e":"trade"}',
+            b"1.5: {}",
+            b"https://[::1 -> 1.5: {}",
+            b'{"msg":{"E":"99999999999999999999"}}',
+            b'{"msg":{"E":1},"session":5}',
+        ]
+    ),
+)
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    source=st.sampled_from(sorted(IMPORTERS)),
+    name=FUZZ_NAMES,
+    lines=st.lists(FUZZ_LINES, max_size=5),
+    packed=st.booleans(),
+)
+def test_any_bytes_are_imported_or_refused(
+    tmp_path: Path, source: str, name: str, lines: list[bytes], packed: bool
+) -> None:
+    content = b"\n".join(lines)
+    if packed and name.endswith(".gz"):
+        content = gzip.compress(content)
+    path = tmp_path / name
+    path.write_bytes(content)
+    out = tmp_path / "out.jsonl"
+    out.unlink(missing_ok=True)
+    try:
+        imported(source, [path], out)
+    except BadInputError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - whether it is raised depends on the example
+        assert not out.exists()

@@ -45,11 +45,19 @@ def read_cryptofeed(
         elif not is_json_frame(content):
             account.drop("the frame is not whole JSON", path, number)
         elif request:
-            url = urlsplit(request.group(1).decode("utf-8", "replace"))
-            message = rest_answer(url.path, dict(parse_qsl(url.query)), content)
+            try:
+                message = _answer(request.group(1), content)
+            except ValueError:
+                account.drop("the address of the request is none", path, number)
+                continue
             yield RawMessage(t_recv_ns, "rest", message)
         else:
             yield RawMessage(t_recv_ns, channel_of(content), content)
+
+
+def _answer(address: bytes, body: bytes) -> bytes:
+    url = urlsplit(address.decode("utf-8", "replace"))
+    return rest_answer(url.path, dict(parse_qsl(url.query)), body)
 
 
 def nanoseconds_of(seconds: bytes) -> int | None:
