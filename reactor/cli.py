@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from reactor import __version__
 from reactor.errors import BadInputError
@@ -40,9 +40,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     root.add_argument("--version", action="version", version=f"reactor {__version__}")
-    commands = root.add_subparsers(
-        title="commands", metavar="COMMAND", required=True, parser_class=_Parser
-    )
+    commands: Any = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_replay_command(commands)
     add_levels_command(commands)
     add_atr_command(commands)

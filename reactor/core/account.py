@@ -174,9 +174,7 @@ class AccountBook:
             del seen[next(iter(seen))]
         out: list[Decision] = list(self.on_time(trade.t_ns))
         for side in _sides(trade.position_side):
-            payer = self._engine.positions.get((trade.symbol, side))
-            if payer is not None:
-                payer.on_cost(trade.commission)
+            self._engine.on_cost(trade.symbol, side, trade.commission)
         key = (trade.symbol, trade.position_side)
         if key not in self._reported_ms:
             self._move(trade, out)
@@ -197,12 +195,10 @@ class AccountBook:
 
     def on_funding(self, symbol: str, paid: Decimal) -> None:
         """Takes a funding payment (negative when received); without a symbol nobody's is told."""
-        machines = [
-            machine for (name, _), machine in self._engine.positions.items() if name == symbol
-        ]
+        sides = [side for name, side in self._engine.positions if name == symbol]
         # Both sides of a hedged symbol pay in one sum; the event does not say how much is whose.
-        if len(machines) == 1:
-            machines[0].on_cost(paid)
+        if len(sides) == 1:
+            self._engine.on_cost(symbol, sides[0], paid)
 
     def on_order(
         self, symbol: str, order_id: str, event: Event, *, filled: Decimal, t_ns: int

@@ -125,6 +125,11 @@ class CandleSeries:
             self._ticked = True
             self.open = self.high = self.low = price
 
+    def stretch(self, low: float, high: float) -> None:
+        """Widens the forming candle to prices that passed within its time; its close follows later."""
+        self.low = min(self.low, low)
+        self.high = max(self.high, high)
+
     def settle(self, price: float) -> None:
         """Takes the last of ticks that were passed over, all within the forming candle's range.
 

@@ -276,15 +276,18 @@ class Engine:
         for position in market.awaited:
             self._open(market, position, t_ns=t_recv_ns, tick=market.ticks, price=None, out=out)
         market.awaited.clear()
-        text = str(tick.long)
-        market.count(
-            tick, text, str(tick.short) if market.source == "book" else "", t_recv_ns=t_recv_ns
-        )
+        market.count(tick, t_recv_ns=t_recv_ns)
         for series in market.series.values():
             series.tick(tick.candle, tick.t_event_ms)
-        for machine in tuple(market.machines):
-            price = tick.long if machine.side == "LONG" else tick.short
-            out += machine.on_tick(price, t_ns=t_recv_ns, tick=market.ticks)
+        for machine in market.machines:
+            is_long = machine.side == "LONG"
+            out += machine.on_tick(
+                tick.long if is_long else tick.short,
+                double=tick.long_double if is_long else tick.short_double,
+                is_short=tick.is_short,
+                t_ns=t_recv_ns,
+                tick=market.ticks,
+            )
 
     def _close_candles(
         self, market: Market, t_event_ms: int, t_ns: int, out: list[Decision]
@@ -494,6 +497,13 @@ class Engine:
             for series in market.series.values():
                 series.interrupt()
 
+    def on_cost(self, symbol: str, side: Side, paid: Decimal) -> None:
+        """Counts commission or funding paid for a position (negative when received), in quote units."""
+        machine = self.positions.get((symbol, side))
+        if machine is not None:
+            machine.on_cost(paid)
+            self._settle(self._market_of(machine))
+
     def close(self, symbol: str, side: Side, *, t_ns: int) -> Sequence[Decision]:
         """Closes a position by hand, pursued until flat."""
         out = self._due(t_ns)
@@ -520,7 +530,7 @@ class Engine:
         """Stops or resumes rungs, harvests and trailing moves; stops and guards stay on."""
         machine = self.positions.get((symbol, side))
         if machine is not None:
-            machine.paused = paused
+            machine.pause(paused=paused)
             self._settle(self._market_of(machine))
 
     # What a reader asks -----------------------------------------------------------------------
@@ -587,15 +597,18 @@ class Engine:
 
     def _settle(self, market: Market) -> None:
         """Forgets ended epochs, arms the market again, and keeps the next due time."""
-        ended = [machine for machine in market.machines if machine.orders.ended]
-        for machine in ended:
-            market.machines.remove(machine)
-            if self.positions.get((machine.symbol, machine.side)) is machine:
-                del self.positions[machine.symbol, machine.side]
+        due_ns: int | None = None
+        for machine in tuple(market.machines):
+            if machine.orders.ended:
+                market.machines.remove(machine)
+                if self.positions.get((machine.symbol, machine.side)) is machine:
+                    del self.positions[machine.symbol, machine.side]
+                continue
+            due = machine.due_ns()
+            if due is not None and (due_ns is None or due < due_ns):
+                due_ns = due
         market.arm()
-        dues = [machine.due_ns() for machine in market.machines]
-        before = market.due_ns
-        market.due_ns = min((due for due in dues if due is not None), default=None)
-        if market.due_ns != before:
+        if due_ns != market.due_ns:
+            market.due_ns = due_ns
             all_due = (market.due_ns for market in self.markets())
             self.due_ns = min((due for due in all_due if due is not None), default=NEVER_NS)

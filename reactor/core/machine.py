@@ -83,6 +83,9 @@ class Machine:
     __slots__ = (
         "_axis",
         "_break_even_condition",
+        "_calm",
+        "_calm_high",
+        "_calm_low",
         "_confirm",
         "_guard_liquidation",
         "_guard_loss",
@@ -91,10 +94,14 @@ class Machine:
         "_liquidation_price",
         "_margin_per_unit",
         "_paid_per_unit",
+        "_peak_above",
         "_shrunk",
+        "_stop_double",
         "_stop_held",
         "_stop_held_kind",
         "_through",
+        "_x_double",
+        "_x_is_short",
         "atr",
         "break_even_due",
         "entry",
@@ -148,6 +155,13 @@ class Machine:
         self._through = 0
         # The last tick's x: what "the current price" means to a recomputation. None before a tick.
         self.x: Decimal | None = None
+        self._x_double = 0.0
+        self._x_is_short = False
+        # The bounds of everything but stop and peak; valid while calm.
+        self._calm = False
+        self._calm_low, self._calm_high = inf, -inf
+        # The double from which on a price raises the peak; infinite until there is one.
+        self._peak_above = inf
         self.paid = ZERO
         self._paid_per_unit = ZERO
 
@@ -159,6 +173,7 @@ class Machine:
         self._shrunk = False
         self.r = self._stop_distance()
         self.stop = floor_to(subtract(self.x0, self.r), filters.tick)
+        self._stop_double = float(self.stop)
         self.stop_kind = StopKind.STOP_LOSS
         self._stop_held: Decimal | None = None
         self._stop_held_kind = StopKind.STOP_LOSS
@@ -246,22 +261,33 @@ class Machine:
             return -inf, inf
         if self._through or self.orders.rest is not None or self.orders.fills_at_next_tick:
             return inf, -inf
-        low = float(self.stop)
+        if not self._calm:
+            self._calm = True
+            self._calm_low, self._calm_high = self._calm_bounds()
+        low = max(self._calm_low, self._stop_double)
+        high = min(self._calm_high, self._peak_above)
+        return (low, high) if self._axis.is_long else (-high, -low)
+
+    def _calm_bounds(self) -> tuple[float, float]:
+        """The doubles on the gain axis between which only stop and peak matter.
+
+        They hold until a rule other than trailing changes something; on most ticks that come here, a new
+        best price moves the stop and nothing else.
+        """
+        low, high = -inf, inf
         for guard in (self._guard_liquidation, self._guard_loss):
             if guard is not None:
                 low = max(low, float(guard))
-        high = inf
-        if not self.paused:
-            if self.orders.may_reduce:
-                low, high = self._profit_bounds(low)
-            for level in self._stops_ahead():
-                high = min(high, _just_above(level))
-            if self._break_even_condition is not None and not self.break_even_due:
-                high = min(high, float(self._break_even_condition))
-            high = min(high, self._trailing_bound())
-        elif self._stop_held is not None:
-            high = _just_above(self._stop_held)
-        return (low, high) if self._axis.is_long else (-high, -low)
+        if self.paused:
+            held = self._stop_held
+            return low, inf if held is None else _just_above(held)
+        if self.orders.may_reduce:
+            low, high = self._profit_bounds(low)
+        for level in self._stops_ahead():
+            high = min(high, _just_above(level))
+        if self._break_even_condition is not None and not self.break_even_due:
+            high = min(high, float(self._break_even_condition))
+        return low, min(high, self._activation_bound())
 
     def _profit_bounds(self, low: float) -> tuple[float, float]:
         """The nearest untaken rung and harvest step above, the nearest held-back rung below."""
@@ -290,13 +316,11 @@ class Machine:
             ahead.append(trailing)
         return [level for level in ahead if level > self.stop]
 
-    def _trailing_bound(self) -> float:
-        """The double at or above which trailing becomes active or its peak moves."""
+    def _activation_bound(self) -> float:
+        """The double at or above which trailing becomes active."""
         trailing = self.plan.trailing
-        if trailing is None:
+        if trailing is None or self.peak is not None:
             return inf
-        if self.peak is not None:
-            return _just_above(self.peak)
         if trailing.activate == "in_profit":
             return _just_above(self.x0)
         return float(self._activation_x()) if trailing.activate == "at_r" else inf
@@ -305,14 +329,19 @@ class Machine:
         """Tells the current price to what is not caused by a tick: clock, candles, position reports."""
         self.x = self._axis.x(price)
         self.tick = tick
+        self._calm = False
 
     # A tick -----------------------------------------------------------------------------------
 
-    def on_tick(self, price: Decimal, *, t_ns: int, tick: int) -> list[Decision]:
+    def on_tick(
+        self, price: Decimal, *, double: float, is_short: bool, t_ns: int, tick: int
+    ) -> list[Decision]:
         """Applies every rule to one accepted tick.
 
         Args:
             price: the trigger price, exact.
+            double: the same as a double.
+            is_short: whether the price has at most 15 digits, so that its double tells it exactly.
             t_ns: receive time in nanoseconds since the Unix epoch.
             tick: the number of this tick among its symbol's accepted ones, from 1.
 
@@ -322,18 +351,37 @@ class Machine:
         self.tick = tick
         x = self._axis.x(price)
         self.x = x
+        self._x_double = double if self._axis.is_long else -double
+        self._x_is_short = is_short
         out: list[Decision] = []
+        if self._only_trails():
+            before = self.stop
+            self._trail(x)
+            if self.stop is not before:
+                out.append(self._stop_moved(x, t_ns=t_ns))
+            return out
+        self._calm = False
         self.orders.fill_in_flight(price, t_ns=t_ns, tick=tick, out=out)
         if self.orders.exiting:
             return out
         self._retry_rest(x, t_ns, out)
-        if self._stop_or_guard(x, t_ns, out) or self.paused:
-            self._move_stops(x, t_ns, out)
+        if self._stop_or_guard(x, t_ns, out):
             return out
-        if self.orders.may_reduce:
+        if self.orders.may_reduce and not self.paused:
             self._take_profits(x, t_ns, out)
         self._move_stops(x, t_ns, out)
         return out
+
+    def _only_trails(self) -> bool:
+        """Whether this tick lies where nothing but the peak, and the stop behind it, can move."""
+        return (
+            self._calm
+            and self._calm_low < self._x_double < self._calm_high
+            and self._x_double > self._stop_double
+            and not self._through
+            and self.orders.is_idle
+            and not self.paused
+        )
 
     def _retry_rest(self, x: Decimal, t_ns: int, out: list[Decision]) -> None:
         """What a partial fill left is retried while the price is still beyond the level, else dropped."""
@@ -447,12 +495,16 @@ class Machine:
         if self.peak is None:
             if not self._trailing_activates(x):
                 return
-            self.peak = x
+            self._raise_peak(x)
         elif x > self.peak:
-            self.peak = x
+            self._raise_peak(x)
         trailing = self.trailing_x()
         if trailing is not None:
             self._improve_stop(trailing, StopKind.TRAILING_STOP, x)
+
+    def _raise_peak(self, x: Decimal) -> None:
+        self.peak = x
+        self._peak_above = nextafter(self._x_double, inf) if self._x_is_short else self._x_double
 
     def _trailing_activates(self, x: Decimal) -> bool:
         trailing = self.plan.trailing
@@ -477,7 +529,11 @@ class Machine:
     def _move_stop(self, x: Decimal, kind: StopKind) -> None:
         if x < self.stop:
             raise InvariantError(f"{self.symbol} {self.side}: a stop would have been loosened")
+        self._put_stop(x, kind)
+
+    def _put_stop(self, x: Decimal, kind: StopKind) -> None:
         self.stop, self.stop_kind = x, kind
+        self._stop_double = float(x)
 
     def _stop_moved(self, x: Decimal, *, t_ns: int) -> StopMoved:
         return StopMoved(
@@ -585,6 +641,7 @@ class Machine:
         """Counts commission and funding paid in this epoch, in quote units: `offset = "costs"`."""
         self.paid = add(self.paid, paid)
         self._paid_per_unit = divide(self.paid, self.orders.initial_quantity)
+        self._calm = False
 
     def close_all(self, reason: Reason, *, t_ns: int, out: list[Decision]) -> None:
         """Closes everything that is open, pursued until flat."""
@@ -597,10 +654,14 @@ class Machine:
             out=out,
         )
 
+    def pause(self, *, paused: bool) -> None:
+        """Stops or resumes rungs, harvests and trailing moves; stops and guards stay on."""
+        self.paused = paused
+        self._calm = False
+
     def set_stop(self, price: Decimal, *, t_ns: int, out: list[Decision]) -> None:
         """An operator's stop: the one thing that may loosen. The caller has checked the price."""
-        self.stop = floor_to(self._axis.x(price), self.filters.tick)
-        self.stop_kind = StopKind.MANUAL
+        self._put_stop(floor_to(self._axis.x(price), self.filters.tick), StopKind.MANUAL)
         self._stop_held = None
         self._through = 0
         out.append(self._stop_moved(self.stop if self.x is None else self.x, t_ns=t_ns))

@@ -41,13 +41,21 @@ class Quote(NamedTuple):
     Attributes:
         long: what a LONG's rules look at: the price, or the bid of a book.
         short: what a SHORT's rules look at: the price, or the ask of a book.
+        long_double, short_double: the same as doubles.
         candle: what candles are built from: the price, or the middle of a book.
+        is_short: whether both texts have at most 15 digits, so that a double tells each exactly.
+        text, ask_text: as they were written.
         t_event_ms: exchange time.
     """
 
     long: Decimal
     short: Decimal
+    long_double: float
+    short_double: float
     candle: float
+    is_short: bool
+    text: str
+    ask_text: str
     t_event_ms: int
 
 
@@ -64,6 +72,8 @@ class Market:
     """
 
     __slots__ = (
+        "_half_jump",
+        "_surely_near",
         "aggregated",
         "ask_high",
         "ask_low",
@@ -95,6 +105,9 @@ class Market:
         self.symbol = symbol
         self.source: Source = source
         self.jump_limit = jump_limit
+        self._surely_near = float(jump_limit) * 0.99
+        # How far two prices may both lie from a third and surely be within the limit of each other.
+        self._half_jump = float(jump_limit) / (2 + float(jump_limit)) * 0.999
         self.ticks = 0
         self.last_id = -1
         self.trade_id = -1
@@ -155,50 +168,79 @@ class Market:
         return []
 
     def _near(self, reference: Quote, quote: Quote) -> bool:
-        return _within(self.jump_limit, reference.long, quote.long) and (
-            reference.short is reference.long
-            or _within(self.jump_limit, reference.short, quote.short)
+        # Far inside the limit doubles are enough to say so.
+        surely = self._surely_near
+        if surely > abs(quote.long_double / reference.long_double - 1) and surely > abs(
+            quote.short_double / reference.short_double - 1
+        ):
+            return True
+        return _within(self.jump_limit, reference.long, quote.long) and _within(
+            self.jump_limit, reference.short, quote.short
         )
 
-    def count(self, quote: Quote, text: str, ask_text: str, *, t_recv_ns: int) -> None:
+    def count(self, quote: Quote, *, t_recv_ns: int) -> None:
         """Makes an accepted tick the last one."""
         self.ticks += 1
-        self.text = text
-        self.ask_text = ask_text
+        self.text = quote.text
+        self.ask_text = quote.ask_text
         self.known_quote = quote
         self.t_event_ms = quote.t_event_ms
         self.t_recv_ns = t_recv_ns
 
+    def skip(self, count: int, text: str, *, last_id: int, t_event_ms: int, t_recv_ns: int) -> None:
+        """Counts quiet ticks that were not visited one by one; the last of them had this text."""
+        self.ticks += count
+        self.last_id = last_id
+        self.text = text
+        self.known_quote = None
+        self.t_event_ms = t_event_ms
+        self.t_recv_ns = t_recv_ns
+
+    def bounds(self) -> tuple[float, float]:
+        """The prices strictly between which no rule and no suspicion can arise; candles aside."""
+        quote = self.quote()
+        if quote is None or self.suspect is not None or self.awaited:
+            return inf, -inf
+        low, high = self._jump_bounds(quote.long_double)
+        for machine in self.machines:
+            machine_low, machine_high = machine.arm()
+            low = max(low, machine_low)
+            high = min(high, machine_high)
+        return low, high
+
     def arm(self) -> None:
         """Combines what would have to happen before a tick can matter again."""
+        if self.source == "book":
+            self._arm_book()
+        else:
+            self.low, self.high = self.bounds()
+        self.since_ms, self.until_ms = 0, NEVER_MS
+        for series in self.series.values():
+            self.since_ms = max(self.since_ms, series.start_ms)
+            self.until_ms = min(self.until_ms, series.end_ms)
+            # Inside the candle's range a tick changes its close only, which is the last price.
+            bottom, top = nextafter(series.low, -inf), nextafter(series.high, inf)
+            self.low, self.high = max(self.low, bottom), min(self.high, top)
+            self.ask_low, self.ask_high = max(self.ask_low, bottom), min(self.ask_high, top)
+
+    def _arm_book(self) -> None:
         quote = self.quote()
         if quote is None or self.suspect is not None or self.awaited:
             self.low = self.ask_low = inf
             self.high = self.ask_high = -inf
             return
-        low, high = self._jump_bounds(quote.long)
-        ask_low, ask_high = self._jump_bounds(quote.short)
+        self.low, self.high = self._jump_bounds(quote.long_double)
+        self.ask_low, self.ask_high = self._jump_bounds(quote.short_double)
         for machine in self.machines:
-            machine_low, machine_high = machine.arm()
-            if self.source == "book" and machine.side == "SHORT":
-                ask_low, ask_high = max(ask_low, machine_low), min(ask_high, machine_high)
+            low, high = machine.arm()
+            if machine.side == "LONG":
+                self.low, self.high = max(self.low, low), min(self.high, high)
             else:
-                low, high = max(low, machine_low), min(high, machine_high)
-        since_ms, until_ms = 0, NEVER_MS
-        for series in self.series.values():
-            since_ms, until_ms = max(since_ms, series.start_ms), min(until_ms, series.end_ms)
-            # Inside the candle's range a tick changes its close only, which is the last price.
-            bottom, top = nextafter(series.low, -inf), nextafter(series.high, inf)
-            low, high = max(low, bottom), min(high, top)
-            ask_low, ask_high = max(ask_low, bottom), min(ask_high, top)
-        self.low, self.high = low, high
-        self.ask_low, self.ask_high = ask_low, ask_high
-        self.since_ms, self.until_ms = since_ms, until_ms
+                self.ask_low, self.ask_high = max(self.ask_low, low), min(self.ask_high, high)
 
-    def _jump_bounds(self, price: Decimal) -> tuple[float, float]:
+    def _jump_bounds(self, price: float) -> tuple[float, float]:
         """Prices so near this one that no two of them can be farther apart than the limit."""
-        half = float(self.jump_limit) / (2 + float(self.jump_limit)) * 0.999
-        return float(price) * (1 - half), float(price) * (1 + half)
+        return price * (1 - self._half_jump), price * (1 + self._half_jump)
 
 
 def price_quote(text: str, t_event_ms: int) -> Quote:
@@ -207,8 +249,10 @@ def price_quote(text: str, t_event_ms: int) -> Quote:
     Raises:
         DecodeError: the text is no price.
     """
+    double = number(text)
     price = _price(text)
-    return Quote(price, price, float(price), t_event_ms)
+    short = len(text) < 17
+    return Quote(price, price, double, double, double, short, text, "", t_event_ms)
 
 
 def book_quote(bid: str, ask: str, t_event_ms: int) -> Quote:
@@ -217,8 +261,10 @@ def book_quote(bid: str, ask: str, t_event_ms: int) -> Quote:
     Raises:
         DecodeError: one of the texts is no price.
     """
-    long, short = _price(bid), _price(ask)
-    return Quote(long, short, (float(long) + float(short)) / 2, t_event_ms)
+    low, high = number(bid), number(ask)
+    short = len(bid) < 17 and len(ask) < 17
+    middle = (low + high) / 2
+    return Quote(_price(bid), _price(ask), low, high, middle, short, bid, ask, t_event_ms)
 
 
 def number(text: str) -> float:
@@ -242,7 +288,6 @@ def _price(text: str) -> Decimal:
     Raises:
         DecodeError: it is no positive finite decimal, or no price that a market could have.
     """
-    number(text)
     price = Decimal(text)
     if not PRICE_MIN <= price <= PRICE_MAX:
         raise DecodeError(f"price {text[:40]!r} is out of range: {PRICE_MIN} to {PRICE_MAX}")

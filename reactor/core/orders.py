@@ -167,6 +167,11 @@ class Orders:
         return self.state is State.WATCHING
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing is in flight, under way or left over."""
+        return self.state is State.WATCHING and self.rest is None
+
+    @property
     def available(self) -> Decimal:
         """What is open less what a partial exit in flight may still take."""
         if self.partial is None:
@@ -368,6 +373,9 @@ class Orders:
         left = subtract(order.exit.quantity, order.filled)
         if event is Event.LAPSED and left <= 0:
             event = Event.FILLED
+        elif event is Event.LAPSED and order.exit.full and not order.filled:
+            # It ended with nothing done: sent again at once, it would end so again, without end.
+            event = Event.REJECTED
         if order is self.partial and self.state in EXITING:
             # A full close overtook it; its own outcome decides nothing any more.
             if event in {Event.FILLED, Event.LAPSED, Event.REJECTED, Event.FOUND_ABSENT}:
@@ -393,7 +401,8 @@ class Orders:
         if self.state is State.WATCHING:
             self.partial = None
             self.due_ns = None
-        elif event in {Event.ACCEPTED, Event.FOUND_OPEN}:
+        elif self.state in {State.REDUCING, State.CLOSING}:
+            # It is there; nothing is asked for. Late news must not stop the other states' clocks.
             self.due_ns = None
 
     def on_still_open(

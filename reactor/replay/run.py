@@ -17,6 +17,9 @@ from reactor.replay.session import Session
 from reactor.replay.tick_file import TickFile, is_tick_file, read_tick_file
 from reactor.replay.walk import open_tapes, walk
 
+PICTURE_POINTS = 50_000
+"""Spans of a tick file whose extremes the picture is told; it keeps fewer."""
+
 
 class ReplayResult(msgspec.Struct, frozen=True):
     """What a replay leaves beside its lines."""
@@ -62,7 +65,7 @@ def replay(
 
     session: Session | None = None
     if any(is_tick_file(path) for path in paths):
-        session, play = _tick_session(options, paths, put, say)
+        session, play = _tick_session(options, paths, put, say, picture)
     else:
         if options.engine == "columns":
             say("a tape is walked message by message: the columnar jump takes files of plain ticks")
@@ -91,6 +94,7 @@ def _tick_session(
     paths: Sequence[Path],
     emit: Callable[[Line], None],
     note: Callable[[str], None],
+    picture: Report | None,
 ) -> tuple[Session, Callable[[], None]]:
     if len(paths) > 1:
         raise ConfigError("a file of plain ticks is replayed alone; give one file")
@@ -106,6 +110,8 @@ def _tick_session(
 
     def play() -> None:
         _play_ticks(session, symbol, ticks, options, note)
+        if picture is not None:
+            _tell_prices(picture, symbol, ticks)
 
     return session, play
 
@@ -127,6 +133,16 @@ def _play_ticks(
         columns.walk(session, symbol, ticks, speed=options.speed)
     else:
         columns.jump(session, symbol, ticks)
+
+
+def _tell_prices(picture: Report, symbol: str, ticks: TickFile) -> None:
+    """The extremes of short spans: what the picture would keep of every tick."""
+    count = len(ticks.prices)
+    span = max(1, count // PICTURE_POINTS)
+    for start in range(0, count, span):
+        prices = ticks.prices[start : start + span]
+        for place in sorted({int(prices.argmin()), int(prices.argmax())}):
+            picture.price(symbol, int(ticks.t_ns[start + place]), float(prices[place]))
 
 
 def _watch_prices(session: Session, picture: Report) -> None:
@@ -157,5 +173,3 @@ def _shown_price(market: Market) -> float:
     if market.source == "book":
         return (float(market.text) + float(market.ask_text)) / 2
     return float(market.text)
-
-

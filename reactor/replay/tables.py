@@ -188,5 +188,3 @@ def _distances(found: Levels, price: Decimal) -> tuple[str, str]:
         gain = gain.copy_negate()
     percent = multiply(divide(gain, found.entry), Decimal(100))
     return f"{percent:+.3f} %", f"{divide(gain, found.r):+.2f}"
-
-
