@@ -155,7 +155,7 @@ places = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     entries=st.lists(st.tuples(places, names, secret_values), min_size=1, max_size=4),
     channel=st.sampled_from(CHANNELS),

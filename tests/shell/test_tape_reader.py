@@ -180,7 +180,7 @@ class TestWholeTapes:
 class TestCutTapes:
     @pytest.mark.parametrize("suffix", SUFFIXES)
     def test_every_complete_line_before_any_cut_is_read(self, tmp_path: Path, suffix: str) -> None:
-        whole = _packed_in_blocks(suffix, count=6)
+        whole = _packed_in_blocks(suffix, count=4)
         for length in range(1, len(whole)):
             path = written(tmp_path, whole[:length], suffix)
             readable = _independently_unpacked(suffix, whole[:length])
@@ -432,7 +432,7 @@ def _read_to_the_end(path: Path) -> None:
     assert len(tape.damage) == min(tape.damage_count, DAMAGE_KEPT_MAX)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=200), suffix=st.sampled_from(SUFFIXES), packed=st.booleans())
 def test_any_bytes_are_a_tape_or_a_tape_error(
     tmp_path: Path, content: bytes, suffix: str, packed: bool
@@ -447,7 +447,7 @@ LINE_PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lines=st.lists(st.one_of(LINE_PIECES, st.binary(max_size=30)), max_size=8),
     suffix=st.sampled_from(SUFFIXES),
