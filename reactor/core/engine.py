@@ -26,6 +26,8 @@ from reactor.core.machine import Filters, Machine
 from reactor.core.market import Awaited, Market, Quote, Source, book_quote, number, price_quote
 from reactor.core.orders import Fills, OrderIds, Orders, plain_order_id
 from reactor.core.plan import INTERVAL_MS, Plan
+from reactor.errors import DecodeError
+from reactor.limits import TIME_MS_MAX
 
 NO_FILTERS = Filters()
 NEVER_NS = 1 << 62
@@ -249,11 +251,13 @@ class Engine:
         if tick_id <= market.last_id:
             market.duplicates += 1
             return
-        market.last_id = tick_id
+        if not 0 <= t_event_ms <= TIME_MS_MAX:
+            raise DecodeError(f"exchange time {t_event_ms} is out of range: 0 to {TIME_MS_MAX}")
         if ask_text:
             quote = book_quote(text, ask_text, t_event_ms)
         else:
             quote = price_quote(text, t_event_ms)
+        market.last_id = tick_id
         accepted = market.accept(quote)
         if not accepted:
             out.append(
@@ -296,7 +300,7 @@ class Engine:
         for series in market.series.values():
             if last is not None and series.start_ms <= last.t_event_ms < series.end_ms:
                 # The quiet path stores the last price, not the candle's close.
-                series.tick(last.candle, last.t_event_ms)
+                series.settle(last.candle)
             while series.roll(t_event_ms):
                 self._candle_closed(market, series, t_ns, out)
 
@@ -485,7 +489,7 @@ class Engine:
         if market is not None and series is not None:
             last = market.quote()
             if last is not None and series.start_ms <= last.t_event_ms < series.end_ms:
-                series.tick(last.candle, last.t_event_ms)
+                series.settle(last.candle)
             if series.load(rows):
                 self._candle_closed(market, series, t_ns, out)
             self._settle(market)
@@ -570,7 +574,7 @@ class Engine:
         """The ATR for a plan's levels: fixed, or of its closed candles; 0 counts as none."""
         fixed = self._atr_fixed.get(market.symbol)
         if fixed is not None:
-            return fixed
+            return fixed if fixed > 0 else None
         series = market.series.get(INTERVAL_MS[plan.atr.interval])
         if series is None:
             return None

@@ -66,6 +66,7 @@ class Market:
         ticks: accepted ticks so far; the last one's number.
         low, high: the doubles strictly between which a tick is quiet (`ask_low`, `ask_high`: for the
             ask of a book). `since_ms`, `until_ms`: the forming candles' common span of exchange time.
+        calm_low, calm_high: the same without the candle's range: between them no rule can act.
         last_id: the id of the last tick seen; what is not above it is a duplicate or late.
         text, ask_text: the last accepted tick as it was written. `t_event_ms`, `t_recv_ns`: its times.
         known_quote: its exact form, made when first asked for; the quiet path stores text alone.
@@ -79,6 +80,8 @@ class Market:
         "ask_low",
         "ask_text",
         "awaited",
+        "calm_high",
+        "calm_low",
         "due_ns",
         "duplicates",
         "high",
@@ -128,6 +131,8 @@ class Market:
         self.due_ns: int | None = None
         self.low = self.ask_low = inf
         self.high = self.ask_high = -inf
+        self.calm_low = inf
+        self.calm_high = -inf
         self.since_ms = 0
         self.until_ms = NEVER_MS
 
@@ -196,8 +201,8 @@ class Market:
         self.t_event_ms = t_event_ms
         self.t_recv_ns = t_recv_ns
 
-    def bounds(self) -> tuple[float, float]:
-        """The prices strictly between which no rule and no suspicion can arise; candles aside."""
+    def _bounds(self) -> tuple[float, float]:
+        """The doubles strictly between which no rule can act and no suspicion can arise."""
         quote = self.quote()
         if quote is None or self.suspect is not None or self.awaited:
             return inf, -inf
@@ -213,7 +218,7 @@ class Market:
         if self.source == "book":
             self._arm_book()
         else:
-            self.low, self.high = self.bounds()
+            self.low, self.high = self.calm_low, self.calm_high = self._bounds()
         self.since_ms, self.until_ms = 0, NEVER_MS
         for series in self.series.values():
             self.since_ms = max(self.since_ms, series.start_ms)

@@ -245,7 +245,7 @@ class Pump:
             if isinstance(frame, Malformed):
                 self._unreadable(number, channel, frame.reason)
             elif isinstance(frame, Ignored):
-                self.ignored[frame.reason] += 1
+                self.ignored[frame.kind] += 1
             else:
                 decisions += self._frame(frame, t_ns)
         return decisions
@@ -271,7 +271,7 @@ class Pump:
             self._unreadable(number, "private", event.reason)
             return ()
         if isinstance(event, Ignored):
-            self.ignored[event.reason] += 1
+            self.ignored[event.kind] += 1
             return ()
         return self._user_event(event, t_ns) if self._follow_account else ()
 
@@ -326,7 +326,7 @@ class Pump:
         elif isinstance(answer, Klines):
             return self._history(answer, t_ns)
         elif isinstance(answer, ExchangeInfo):
-            for contract in answer.symbols:
+            for contract in answer.symbols.values():
                 if isinstance(contract, SymbolFilters):
                     self.filters[contract.symbol] = filters_of(contract)
                     self.contracts[contract.symbol] = contract
