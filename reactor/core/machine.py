@@ -659,7 +659,7 @@ class Machine:
         self._set_guards()
         if self.stop_kind is StopKind.BREAK_EVEN and self.stop < self.x0:
             self.stop_kind = StopKind.STOP_LOSS
-            out.append(self._stop_moved(self.stop if self.x is None else self.x, t_ns=t_ns))
+            out.append(self._stop_moved(self.x0 if self.x is None else self.x, t_ns=t_ns))
 
     def on_risk(self, *, liquidation_price: Decimal | None, margin: Decimal | None) -> None:
         """Takes what the exchange says of liquidation price and margin (of the whole position)."""
@@ -695,7 +695,7 @@ class Machine:
         self._put_stop(floor_to(self._axis.x(price), self.filters.tick), StopKind.MANUAL)
         self._stop_held = None
         self._through = 0
-        out.append(self._stop_moved(self.stop if self.x is None else self.x, t_ns=t_ns))
+        out.append(self._stop_moved(self.x0 if self.x is None else self.x, t_ns=t_ns))
 
     # Levels -----------------------------------------------------------------------------------
 
@@ -755,7 +755,7 @@ class Machine:
         if candidate > self.stop:
             if self.x is None or candidate < self.x:
                 self._move_stop(candidate, StopKind.STOP_LOSS)
-                out.append(self._stop_moved(candidate if self.x is None else self.x, t_ns=t_ns))
+                out.append(self._stop_moved(self.x0 if self.x is None else self.x, t_ns=t_ns))
             elif self._stop_held is None or candidate > self._stop_held:
                 self._stop_held, self._stop_held_kind = candidate, StopKind.STOP_LOSS
                 out.append(self._held("stop", candidate, t_ns=t_ns))
