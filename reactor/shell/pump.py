@@ -139,35 +139,33 @@ class Pump:
         """
         on_last, on_trade, on_mark, on_book = self.calls
         now_ns = self.now_ns
-        for offset, raw in enumerate(lines):
+        decode = self._decode
+        is_enveloped = decode is _enveloped
+        for number, raw in enumerate(lines, first_number):
             try:
-                line = self._decode(raw)
-                frame = line.m.data if self._decode is _enveloped else line.m
+                line = decode(raw)
+                frame = line.m.data if is_enveloped else line.m
                 t_ns = line.t
                 if t_ns < now_ns:
                     raise ValueError
                 kind = type(frame)
-                if kind is AggTrade:
-                    if frame.st != 1:
-                        continue
+                if kind is AggTrade and frame.st == 1:
                     decisions = on_last(frame.s, frame.p, frame.a, frame.T, t_ns)
-                elif kind is BookTicker:
-                    if frame.st != 1:
-                        continue
+                elif kind is BookTicker and frame.st == 1:
                     decisions = on_book(frame.s, frame.b, frame.a, frame.u, frame.T, t_ns)
-                elif kind is MarkPrice:
-                    if frame.st != 1:
-                        continue
+                elif kind is MarkPrice and frame.st == 1:
                     decisions = on_mark(frame.s, frame.p, frame.E, t_ns)
-                elif kind is Trade and is_market_trade(frame) and frame.st == 1:
+                elif kind is Trade and frame.st == 1 and is_market_trade(frame):
                     decisions = on_trade(frame.s, frame.p, frame.t, frame.T, t_ns)
                 else:
                     decisions = self.on_time(t_ns)
                 now_ns = t_ns
             except (*FAULTS, DecodeError):
                 self.now_ns = now_ns
-                decisions = self._other(first_number + offset, raw)
+                decisions = self._other(number, raw)
                 now_ns = self.now_ns
+                decode = self._decode
+                is_enveloped = decode is _enveloped
             if decisions:
                 sink(decisions)
         self.now_ns = now_ns
