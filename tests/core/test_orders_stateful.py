@@ -368,6 +368,8 @@ class OrdersAndAnExchange(RuleBasedStateMachine):
                 self.execute(order, order.sent.quantity)
                 self.finish(order, self.how_it_ends(order))
             for order in tuple(self.placed):
+                if order.fate is Fate.LOST and Event.UNKNOWN not in order.told:
+                    self.tell(order, Event.UNKNOWN, ZERO)  # its sender waited long enough
                 self.answer(order)
             self.wait(SETTLE_NS)
             self.snapshot()
