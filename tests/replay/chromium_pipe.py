@@ -1,10 +1,12 @@
 """A headless Chromium on a pipe, spoken to in the DevTools protocol: opens no port, needs no driver."""
 
+import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -23,10 +25,27 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 
+STARTER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium reads file descriptor 3 and writes 4, whatever numbers ours have."""
+
 
 def chromium() -> str | None:
     """Where Chromium is installed, if it is."""
     return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe whose ends are out of the way of the numbers that Chromium wants."""
+    ends = os.pipe()
+    moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return moved[0], moved[1]
 
 
 class Browser:
@@ -35,12 +54,13 @@ class Browser:
     def __init__(self, profile: Path) -> None:
         program = chromium()
         assert program is not None
-        to_browser, self._write = os.pipe()
-        self._read, from_browser = os.pipe()
-        # Chromium reads file descriptor 3 and writes 4, whatever numbers ours have.
-        line = f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}'
+        to_browser, self._write = _pipe()
+        self._read, from_browser = _pipe()
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", line, program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            [
+                *(sys.executable, "-c", STARTER, str(to_browser), str(from_browser), program),
+                *(*FLAGS, f"--user-data-dir={profile}", "about:blank"),
+            ],
             pass_fds=(to_browser, from_browser),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

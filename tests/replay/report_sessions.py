@@ -89,12 +89,13 @@ def busy(*, exits: int, stop_moves: int) -> tuple[Report, list[tuple[int, str]]]
     """One long position with many exits and stop moves; and the stop before each of the exits."""
     report = Report(title="busy.jsonl")
     random_ = random.Random(7)
-    price, stop_price, t_ns = 3500.0, 3465.0, START_NS
+    trend, stop_price, t_ns = 3500.0, 3465.0, START_NS
     before: list[tuple[int, str]] = []
     report.line(opened(symbol="ETHUSDT", quantity="1000", entry="3500", stop="3465", targets=[]))
     for move in range(stop_moves):
         t_ns += random_.randrange(1, SECOND_NS)
-        price += random_.random() * 0.02
+        trend += random_.random() * 0.02
+        price = trend + random_.gauss(0, 5)
         stop_price += 0.01
         report.price("ETHUSDT", t_ns, round(price, 2))
         if move % (stop_moves // exits) == 0:

@@ -137,6 +137,8 @@ class Page {
     const { sides } = this.chart.chart;
     const place = at("sides");
     place.replaceChildren();
+    // Room for every side's line, so that the chart stands still under a moving mouse.
+    at("readout").style.setProperty("--lines", String(1 + Math.max(sides.length, 1)));
     if (sides.length < 2) return;
     for (const name of [null, ...sides]) {
       const choice = element("button", { type: "button", "aria-pressed": String(this.chart.side === name), onclick: () => {
@@ -190,7 +192,8 @@ class Page {
 
   jump(decision, { scroll = true } = {}) {
     const chart = this.session.charts.find((other) => other.symbol === decision.symbol) ?? this.chart.chart;
-    if (chart) this.select(chart);
+    if (!chart) return;
+    this.select(chart);
     if (this.chart.side !== null && decision.side !== undefined && this.chart.side !== decision.side) {
       this.chart.side = null;
       this.#sides();

@@ -253,12 +253,12 @@ class SessionChart {
       if (layers.entry) epochs.forEach((epoch) => drawEntry(pane, epoch));
       if (layers.targets) epochs.forEach((epoch) => drawTargets(pane, epoch));
       const starts = layers.stop ? epochs.map((epoch) => drawStop(pane, epoch)) : [];
-      drawMarks(pane, marked, density < 4 ? 3 : density < 12 ? 4 : 5.5, this.chosen);
+      drawMarks(pane, marked, density < 4 ? 2.5 : density < 12 ? 4 : 5.5, this.chosen);
       labelResults(pane, seen, this.session.epochs);
       if (layers.entry) epochs.forEach((epoch) => labelEntry(pane, epoch));
       if (layers.stop) epochs.forEach((epoch, index) => labelStop(pane, epoch, starts[index]));
       if (layers.targets) epochs.forEach((epoch) => labelTargets(pane, epoch));
-      drawOffscale(pane, epochs);
+      drawOffscale(pane, epochs, layers);
     });
     this.drawn += 1;
     document.documentElement.dataset.drawn = String(this.drawn);

@@ -6,7 +6,7 @@
 const STOP_DASHES = { stop_loss: [], break_even: [9, 3], trailing_stop: [], manual: [2, 3] };
 const STOP_REASONS = new Set(["stop_loss", "break_even", "trailing_stop"]);
 const EPOCH_PIXELS_FOR_LABELS = 150;
-const EPOCH_PIXELS_FOR_TARGETS = 12;
+const EPOCH_PIXELS_FOR_TARGETS = 24;
 const EPOCH_PIXELS_FOR_RESULT = 26;
 const RESULTS_MAX = 24;
 const EDGE_LABELS_MAX = 4;
@@ -231,7 +231,7 @@ function isWide(pane, epoch, end) {
 
 // Levels of an epoch that fills much of the view, above or below it: named at that edge, each nearer
 // to the middle than what is farther away.
-function drawOffscale(pane, epochs) {
+function drawOffscale(pane, epochs, layers) {
   const above = [];
   const below = [];
   for (const epoch of epochs) {
@@ -239,10 +239,10 @@ function drawOffscale(pane, epochs) {
     const seen = (moment - Math.max(pane.from, epoch.from)) / (pane.to - pane.from);
     if (seen < 0.4 || moment < (pane.from + pane.to) / 2) continue;
     const stop = stopAt(epoch, moment);
-    const levels = openTargets(epoch, moment).map((target) => ({
+    const levels = (layers.targets ? openTargets(epoch, moment) : []).map((target) => ({
       text: `${sided(pane, epoch, "target")} ${target.rung} · ${target.price}`, value: target.value, colour: pane.theme.target,
     }));
-    if (stop) {
+    if (stop && layers.stop) {
       levels.push({ text: `${sided(pane, epoch, words(stop.kind))} · ${stop.stop}`, value: Number(stop.stop),
         colour: pane.theme.stops[stop.kind] ?? pane.theme.text });
     }
@@ -310,7 +310,7 @@ function drawMarks(pane, marks, radius, chosen) {
     const shape = shapeOf(decision);
     const path = shapePath(shape, x, pane.y(price), radius * dpr);
     if (shape !== "ring") {
-      pane.line(path, theme.ground, 3);
+      if (radius > 3) pane.line(path, theme.ground, 3);
       ctx.fillStyle = colourOf(theme, decision);
       ctx.fill(path);
     } else if (radius > 4) pane.line(path, colourOf(theme, decision), 1.25);
