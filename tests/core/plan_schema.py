@@ -1,29 +1,35 @@
 """The plan file's schema as tests see it: every key, read from the types themselves."""
 
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from msgspec import inspect
 
 from reactor.core.plan import Plan
 
 
-def schema_keys(kind: inspect.Type | None = None, path: str = "") -> Iterator[tuple[str, set[str]]]:
-    """Every key of a plan file with the kinds of value that it takes.
+class Key(NamedTuple):
+    """One key: its dotted name (arrays without their places), kinds such as `decimal`, its default."""
 
-    Yields:
-        the dotted key (arrays without their places) and names such as `decimal`, `int`, `str`.
-    """
+    name: str
+    kinds: set[str]
+    needed: bool
+    default: Any
+
+
+def schema_keys(kind: inspect.Type | None = None, path: str = "") -> Iterator[Key]:
+    """Every key of a plan file that takes a value, in the order of the schema."""
     kind = inspect.type_info(Plan) if kind is None else kind
     for part in _parts(kind):
         if isinstance(part, inspect.StructType):
             for field in part.fields:
-                here = f"{path}.{field.encode_name}" if path else field.encode_name
+                name = f"{path}.{field.encode_name}" if path else field.encode_name
                 inner = _parts(field.type)
                 if any(isinstance(item, inspect.StructType) for item in inner):
-                    yield from schema_keys(field.type, here)
+                    yield from schema_keys(field.type, name)
                 else:
-                    names = {type(item).__name__.removesuffix("Type").lower() for item in inner}
-                    yield here, names - {"none"}
+                    kinds = {type(item).__name__.removesuffix("Type").lower() for item in inner}
+                    yield Key(name, kinds - {"none"}, field.required, field.default)
 
 
 def _parts(kind: inspect.Type) -> list[inspect.Type]:

@@ -443,7 +443,7 @@ def test_a_whole_number_is_not_written_with_a_point(key: str) -> None:
 
 def test_no_number_of_the_schema_is_left_without_a_range() -> None:
     tested = {key.replace("[0]", "") for key, *_ in RANGES}
-    numbers = {key for key, kinds in schema_keys() if kinds & {"decimal", "int"}}
+    numbers = {key.name for key in schema_keys() if key.kinds & {"decimal", "int"}}
     # The fractions of a rule are tested with the contradictions.
     assert numbers - tested == {"ladder.rule.close"}
 
@@ -886,7 +886,7 @@ def test_the_message_names_the_file_that_is_wrong(tmp_path: Path) -> None:
 # Whatever is in a file ----------------------------------------------------------------------------
 
 KEYS = sorted(
-    {part for key, _ in schema_keys() for part in key.split(".")} | {"", "colour", "a.b", "x`y"}
+    {part for key in schema_keys() for part in key.name.split(".")} | {"", "colour", "a.b", "x`y"}
 )
 scalars = st.one_of(
     st.none(),
