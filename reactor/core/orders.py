@@ -467,7 +467,8 @@ class Orders:
             assert self.full is not None
             self.due_ns = t_ns + SETTLE_NS
             out.append(self._asked(self.full.exit.order_id, t_ns=t_ns, tick=tick))
-        elif action is Action.TAKE_POSITION:
+        else:
+            assert action is Action.TAKE_POSITION
             assert self.partial is not None
             order_id = self.partial.exit.order_id
             self.partial = None

@@ -249,6 +249,14 @@ def test_an_unknown_partial_that_never_arrived_leaves_its_rest() -> None:
     assert story.orders.due_ns is None
 
 
+def test_an_unknown_partial_that_is_filled_whole_for_all_that_is_known_leaves_none() -> None:
+    story = Story()
+    sent = only_exit(story.partial("3"))
+    story.news(Event.UNKNOWN, sent.order_id, filled="3")
+    assert story.news(Event.FOUND_ABSENT, sent.order_id) == []
+    assert story.orders.rest is None
+
+
 @pytest.mark.parametrize("quantity", ["0", "-1", "10.001"])
 def test_a_partial_of_nothing_or_of_too_much_is_our_bug(quantity: str) -> None:
     with pytest.raises(InvariantError):
