@@ -1,64 +1,70 @@
 """What the exchange reports about the account, turned into events of the engine.
 
-Two streams of truth arrive in no fixed order: position reports (ACCOUNT_UPDATE: what is open) and trades
-(ORDER_TRADE_UPDATE: at which price, by whose order). Positions follow the reports; trades price the
-reductions and name the end of an epoch. An end that came before its trade waits for it a moment, then is
-called external. Where a stream brings no position reports at all (recordings of order events alone), the
-trades themselves move the position.
+Two streams of truth arrive in no fixed order: position reports (ACCOUNT_UPDATE, positionRisk: what is open)
+and trades (ORDER_TRADE_UPDATE: at which price, by whose order). Positions follow the reports; trades price
+the reductions and name the end of an epoch. An end that came before its trade waits for it a moment, then
+is called external. Where a stream brings no position reports at all (recordings of order events alone),
+the trades themselves move the position.
 """
 
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import NamedTuple
+from decimal import Context, Decimal
 
-import msgspec
-
+from reactor.core.account_trades import (
+    Trade,
+    held,
+    profit,
+    reduced_side,
+    reduces_surely,
+    sides,
+)
 from reactor.core.decisions import Decision, Reason, Side
 from reactor.core.engine import Engine
 from reactor.core.events import PositionReport
-from reactor.core.exact import ZERO, add, divide, multiply, subtract
+from reactor.core.exact import ZERO, add, multiply, subtract
 from reactor.core.lifecycle import Event
 from reactor.core.machine import Machine
 
 NAMING_NS = 1_000_000_000
 """How long an ended epoch waits for the trade that ended it. They come within milliseconds."""
 
+SNAPSHOT_RACE_NS = 1_000_000_000
+"""How long after a report a snapshot row without a time of its own may still be the older of the two: an
+answer takes a round trip, during which the position may have changed."""
+
 TRADE_IDS_KEPT = 1000
 """Trades remembered per symbol, to know a duplicate from two overlapping sockets."""
 
+AVERAGE_ENTRY = Context(prec=20)
+"""An average entry is a quotient. Binance's own have up to 16 digits; more would only look exact."""
 
-class Trade(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One fill of an order of the account, ours or not.
+_Key = tuple[str, str]
+"""Symbol and position side: how the exchange names a position."""
+
+_Content = tuple[Decimal, Decimal, Decimal | None]
+"""Amount, entry and profit so far: what tells two reports of the same millisecond apart."""
+
+
+class _Ending:
+    """An epoch that is over, and what its trades have not told yet.
 
     Attributes:
-        position_side: BOTH in one-way mode, else LONG or SHORT.
-        buys: whether the order buys.
-        profit: realised by this fill, before fees, in quote units; None where not told.
-        commission: in the quote asset; 0 where it was paid in another.
-        order_id: the client's id.
-        ends_as: what a position that this fill closes is said to have been closed by.
+        reason: why we closed it; None where it was not us.
+        due_ns: when waiting ends.
+        unpriced: how much of it no trade has priced, in base units.
+        is_named: whether its end has been said. Its late trades must not reach the next epoch.
     """
 
-    symbol: str
-    position_side: str
-    buys: bool
-    quantity: Decimal
-    price: Decimal
-    profit: Decimal | None
-    commission: Decimal
-    trade_id: int
-    order_id: str
-    ends_as: Reason
-    t_event_ms: int
-    t_ns: int
+    __slots__ = ("due_ns", "is_named", "machine", "reason", "unpriced")
 
-
-class _Ending(NamedTuple):
-    """An epoch that is over and whose name is not known yet."""
-
-    machine: Machine
-    reason: Reason | None
-    due_ns: int
+    def __init__(
+        self, machine: Machine, *, reason: Reason | None, due_ns: int, unpriced: Decimal
+    ) -> None:
+        self.machine = machine
+        self.reason = reason
+        self.due_ns = due_ns
+        self.unpriced = unpriced
+        self.is_named = False
 
 
 class AccountBook:
@@ -70,15 +76,27 @@ class AccountBook:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._reported_ms: dict[tuple[str, str], int] = {}
-        self._amounts: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
-        self._endings: dict[tuple[str, Side], _Ending] = {}
+        # Until a report or a snapshot comes, trades themselves move positions.
+        self._has_reports = False
+        self._amounts: dict[_Key, tuple[Decimal, Decimal]] = {}
+        self._owners: dict[tuple[str, Side], str] = {}
+        # The newest exchange time of each position's reports, what they said at it, and when it came.
+        self._newest_ms: dict[_Key, int] = {}
+        self._said_at_newest: dict[_Key, set[_Content]] = {}
+        self._heard_ns: dict[_Key, int] = {}
         self._trades: dict[str, dict[int, None]] = {}
+        self._endings: dict[tuple[str, Side], _Ending] = {}
+        # Quantities whose trades came before the reports of the reductions.
+        self._priced_ahead: dict[tuple[str, Side], Decimal] = {}
+        # Commissions of trades that came before the report that opens the position.
+        self._early_costs: dict[_Key, tuple[int, Decimal]] = {}
 
     @property
     def due_ns(self) -> int | None:
         """The next instant at which an ended epoch stops waiting for its trade."""
         return min((ending.due_ns for ending in self._endings.values()), default=None)
+
+    # Reports ----------------------------------------------------------------------------------
 
     def on_report(
         self,
@@ -87,8 +105,9 @@ class AccountBook:
         position_side: str,
         amount: Decimal,
         entry: Decimal,
-        t_event_ms: int,
+        t_event_ms: int | None,
         t_ns: int,
+        profit_so_far: Decimal | None = None,
         liquidation_price: Decimal | None = None,
         margin: Decimal | None = None,
         snapshot: bool = False,
@@ -100,55 +119,60 @@ class AccountBook:
             position_side: BOTH, LONG or SHORT.
             amount: signed; 0 is flat.
             entry: average entry price; 0 when flat.
-            t_event_ms: the exchange's transaction time; a report older than the last is ignored.
+            t_event_ms: the exchange's transaction time, of which an older one than known is ignored; None
+                where it does not say (rows of flat positions).
             t_ns: receive time.
+            profit_so_far: the position's accumulated profit; with amount and entry it tells two reports of
+                the same millisecond from one that came twice.
             liquidation_price: where known. 0 is "none".
             margin: of the position, where known.
             snapshot: whether it answers a question of ours.
         """
-        key = (symbol, position_side)
-        if t_event_ms < self._reported_ms.get(key, 0):
-            return ()
-        self._reported_ms[key] = t_event_ms
-        self._amounts[key] = (amount, entry)
+        self._has_reports = True
         out: list[Decision] = list(self.on_time(t_ns))
-        for side in _sides(position_side):
-            quantity = _held(amount, side)
-            if not quantity and (symbol, side) in self._engine.positions:
-                flipped = position_side == "BOTH" and amount != 0
-                self._end(symbol, side, Reason.FLIP if flipped else None, t_ns, out)
-        for side in _sides(position_side):
-            quantity = _held(amount, side)
+        key = (symbol, position_side)
+        content = (amount, entry, profit_so_far)
+        if self._is_old_news(key, content, t_event_ms, t_ns=t_ns, snapshot=snapshot):
+            return out
+        if t_event_ms is not None:
+            if t_event_ms > self._newest_ms.get(key, -1):
+                self._newest_ms[key] = t_event_ms
+                self._said_at_newest[key] = set()
+            self._said_at_newest[key].add(content)
+            self._heard_ns[key] = t_ns
+        self._amounts[key] = (amount, entry)
+        flips = position_side == "BOTH" and amount != 0
+        for side in sides(position_side):
+            if not held(amount, position_side, side) and self._holds(symbol, side, position_side):
+                self._end(symbol, side, Reason.FLIP if flips else None, t_ns, out)
+        for side in sides(position_side):
+            quantity = held(amount, position_side, side)
             if quantity:
-                if (symbol, side) not in self._engine.positions:
-                    # What is still unnamed belongs to the epoch before this one.
-                    self._name(symbol, side, Reason.EXTERNAL, t_ns, out)
-                out += self._engine.on_position(
-                    PositionReport(
-                        symbol=symbol,
-                        side=side,
-                        quantity=quantity,
-                        entry=entry,
-                        t_event_ms=t_event_ms,
-                        t_ns=t_ns,
-                        liquidation_price=liquidation_price,
-                        margin=margin,
-                        snapshot=snapshot,
-                    )
+                report = PositionReport(
+                    symbol=symbol,
+                    side=side,
+                    quantity=quantity,
+                    entry=entry,
+                    t_event_ms=t_event_ms or 0,
+                    t_ns=t_ns,
+                    liquidation_price=liquidation_price,
+                    margin=margin,
+                    snapshot=snapshot,
                 )
+                self._tell(report, position_side, out)
         return out
 
     def on_snapshot_end(
-        self, symbols: set[str] | None, *, listed: set[tuple[str, str]], t_event_ms: int, t_ns: int
+        self, symbols: set[str] | None, *, listed: set[_Key], t_ns: int
     ) -> Sequence[Decision]:
         """After the rows of a position snapshot: what is known and not listed is flat.
 
         Args:
             symbols: the symbols that were asked for; None for all.
             listed: the (symbol, position side) rows that the answer had.
-            t_event_ms: the answer's time.
             t_ns: receive time.
         """
+        self._has_reports = True
         out: list[Decision] = []
         for (symbol, position_side), (amount, _) in tuple(self._amounts.items()):
             asked = symbols is None or symbol in symbols
@@ -158,47 +182,142 @@ class AccountBook:
                     position_side=position_side,
                     amount=ZERO,
                     entry=ZERO,
-                    t_event_ms=t_event_ms,
+                    t_event_ms=None,
                     t_ns=t_ns,
                     snapshot=True,
                 )
         return out
 
+    def _is_old_news(
+        self, key: _Key, content: _Content, t_event_ms: int | None, *, t_ns: int, snapshot: bool
+    ) -> bool:
+        """Whether a report says what was before what is known."""
+        if snapshot and content[:2] == self._amounts.get(key):
+            return False
+        if t_event_ms is None:
+            heard_ns = self._heard_ns.get(key)
+            return heard_ns is not None and t_ns - heard_ns < SNAPSHOT_RACE_NS
+        newest_ms = self._newest_ms.get(key, -1)
+        return t_event_ms < newest_ms or (
+            t_event_ms == newest_ms and content in self._said_at_newest[key]
+        )
+
+    def _holds(self, symbol: str, side: Side, position_side: str) -> bool:
+        """Whether the open epoch of a side is the position that rows of this position side tell of.
+
+        In hedge mode a symbol's BOTH row is always flat, and says nothing about its LONG and SHORT.
+        """
+        key = (symbol, side)
+        owner = self._owners.get(key, position_side)
+        return key in self._engine.positions and owner == position_side
+
+    def _tell(self, report: PositionReport, position_side: str, out: list[Decision]) -> None:
+        """Passes an open position on to the engine, and keeps the books of its trades."""
+        key = (report.symbol, report.side)
+        machine = self._engine.positions.get(key)
+        if machine is None:
+            # What is still unnamed belongs to the epoch before this one.
+            self._name(key, None, report.t_ns, out)
+            self._priced_ahead.pop(key, None)
+            self._owners[key] = position_side
+        elif report.quantity < machine.orders.quantity:
+            reduced = subtract(machine.orders.quantity, report.quantity)
+            ahead = subtract(self._priced_ahead.get(key, ZERO), reduced)
+            self._priced_ahead[key] = max(ZERO, ahead)
+        out += self._engine.on_position(report)
+        t_ns, paid = self._early_costs.pop((report.symbol, position_side), (0, ZERO))
+        if paid and report.t_ns - t_ns < NAMING_NS:
+            self._engine.on_cost(report.symbol, report.side, paid)
+
+    # Trades -----------------------------------------------------------------------------------
+
     def on_trade(self, trade: Trade) -> Sequence[Decision]:
         """Takes one fill: it prices a reduction and names an end; without reports it moves the position."""
+        out: list[Decision] = list(self.on_time(trade.t_ns))
+        if self._is_duplicate(trade):
+            return out
+        if not self._has_reports:
+            self._move(trade, out)
+            return out
+        side = reduced_side(trade)
+        key = None if side is None else (trade.symbol, side)
+        ending = None if key is None else self._endings.get(key)
+        if key is not None and ending is not None and ending.unpriced > 0:
+            self._price_ending(key, ending, trade, out)
+            return out
+        self._charge(trade)
+        machine = None if key is None else self._engine.positions.get(key)
+        if key is not None and machine is not None:
+            ahead = self._priced_ahead.get(key, ZERO)
+            priced = self._price(machine, trade, subtract(machine.orders.quantity, ahead))
+            self._priced_ahead[key] = add(ahead, priced)
+        return out
+
+    def _is_duplicate(self, trade: Trade) -> bool:
+        if trade.trade_id <= 0:
+            return False
         seen = self._trades.setdefault(trade.symbol, {})
         if trade.trade_id in seen:
-            return ()
+            return True
         seen[trade.trade_id] = None
         if len(seen) > TRADE_IDS_KEPT:
             del seen[next(iter(seen))]
-        out: list[Decision] = list(self.on_time(trade.t_ns))
-        for side in _sides(trade.position_side):
-            self._engine.on_cost(trade.symbol, side, trade.commission)
-        key = (trade.symbol, trade.position_side)
-        if key not in self._reported_ms:
-            self._move(trade, out)
-            return out
-        reduced = _reduced_side(trade)
-        if reduced is None:
-            return out
-        ending = self._endings.get((trade.symbol, reduced))
-        machine = ending.machine if ending else self._engine.positions.get((trade.symbol, reduced))
-        if machine is None:
-            return out
-        named = machine.orders.on_trade(
-            trade.quantity, _profit(trade, machine), order_id=trade.order_id, ends_as=trade.ends_as
+        return False
+
+    def _price(self, machine: Machine, trade: Trade, unpriced: Decimal) -> Decimal:
+        """Books a trade's profit for the part that reduces; a flip's other part opens the other side.
+
+        Args:
+            machine: of the epoch.
+            trade: the trade.
+            unpriced: how much of the epoch's quantity no trade has priced yet.
+
+        Returns:
+            How much it priced.
+        """
+        quantity = min(trade.quantity, unpriced)
+        if quantity > 0:
+            machine.orders.on_trade(
+                quantity,
+                profit(trade, machine, quantity),
+                order_id=trade.order_id,
+                ends_as=trade.ends_as,
+            )
+        return max(ZERO, quantity)
+
+    def _price_ending(
+        self, key: tuple[str, Side], ending: _Ending, trade: Trade, out: list[Decision]
+    ) -> None:
+        orders = ending.machine.orders
+        ending.unpriced = subtract(
+            ending.unpriced, self._price(ending.machine, trade, ending.unpriced)
         )
-        if ending is not None and machine.orders.realized is not None:
-            self._name(trade.symbol, reduced, ending.reason or named, trade.t_ns, out)
-        return out
+        if orders.realized is not None:
+            self._name(key, orders.last_trade_reason, trade.t_ns, out)
+
+    def _charge(self, trade: Trade) -> None:
+        """Counts a commission for the position that the trade belongs to, open already or not yet."""
+        if not trade.commission:
+            return
+        open_sides = [
+            side
+            for side in sides(trade.position_side)
+            if (trade.symbol, side) in self._engine.positions
+        ]
+        for side in open_sides:
+            self._engine.on_cost(trade.symbol, side, trade.commission)
+        if not open_sides:
+            key = (trade.symbol, trade.position_side)
+            t_ns, paid = self._early_costs.get(key, (0, ZERO))
+            known = paid if trade.t_ns - t_ns < NAMING_NS else ZERO
+            self._early_costs[key] = (trade.t_ns, add(known, trade.commission))
 
     def on_funding(self, symbol: str, paid: Decimal) -> None:
         """Takes a funding payment (negative when received); without a symbol nobody's is told."""
-        sides = [side for name, side in self._engine.positions if name == symbol]
+        open_sides = [side for name, side in self._engine.positions if name == symbol]
         # Both sides of a hedged symbol pay in one sum; the event does not say how much is whose.
-        if len(sides) == 1:
-            self._engine.on_cost(symbol, sides[0], paid)
+        if len(open_sides) == 1:
+            self._engine.on_cost(symbol, open_sides[0], paid)
 
     def on_order(
         self, symbol: str, order_id: str, event: Event, *, filled: Decimal, t_ns: int
@@ -212,113 +331,95 @@ class AccountBook:
                 )
         return out
 
+    # Ends -------------------------------------------------------------------------------------
+
     def on_time(self, now_ns: int) -> Sequence[Decision]:
         """Names the ended epochs whose trade did not come in time."""
         out: list[Decision] = []
-        for (symbol, side), ending in tuple(self._endings.items()):
+        for key, ending in tuple(self._endings.items()):
             if now_ns >= ending.due_ns:
-                self._name(symbol, side, ending.reason or Reason.EXTERNAL, ending.due_ns, out)
+                self._name(key, None, ending.due_ns, out)
+                del self._endings[key]
+        return out
+
+    def finish(self, now_ns: int) -> Sequence[Decision]:
+        """The stream is over: what still waits for its name gets the one that is known."""
+        out: list[Decision] = []
+        for key in tuple(self._endings):
+            self._name(key, None, now_ns, out)
+        self._endings.clear()
         return out
 
     def _end(
         self, symbol: str, side: Side, reason: Reason | None, t_ns: int, out: list[Decision]
     ) -> None:
-        machine, decisions = self._engine.release(symbol, side, t_ns=t_ns)
-        out += decisions
-        if machine is None:
-            return
-        reason = reason or machine.orders.closed_by
-        if machine.orders.realized is not None or reason is Reason.FLIP:
-            # Its trades came first, or the next epoch begins on the same line.
-            known = reason or machine.orders.last_trade_reason or Reason.EXTERNAL
-            out.append(machine.orders.closed(known, t_ns=t_ns, tick=machine.tick))
-        else:
-            self._endings[symbol, side] = _Ending(machine, reason, t_ns + NAMING_NS)
+        key = (symbol, side)
+        machine = self._engine.positions[key]
+        unpriced = subtract(machine.orders.quantity, self._priced_ahead.pop(key, ZERO))
+        out += self._engine.release(symbol, side, t_ns=t_ns)[1]
+        self._owners.pop(key, None)
+        self._endings[key] = _Ending(
+            machine,
+            reason=reason or machine.orders.closed_by,
+            due_ns=t_ns + NAMING_NS,
+            unpriced=unpriced,
+        )
+        if reason is Reason.FLIP:
+            # The next epoch begins on the same line.
+            self._name(key, Reason.FLIP, t_ns, out)
+        elif machine.orders.realized is not None and machine.orders.last_trade_reason is not None:
+            # Its trades came first.
+            self._name(key, machine.orders.last_trade_reason, t_ns, out)
 
     def _name(
-        self, symbol: str, side: Side, reason: Reason, t_ns: int, out: list[Decision]
+        self, key: tuple[str, Side], reason: Reason | None, t_ns: int, out: list[Decision]
     ) -> None:
-        ending = self._endings.pop((symbol, side), None)
-        if ending is not None:
+        """Says an epoch's end, once: by the trade that made it, else by our own intent, else external."""
+        ending = self._endings.get(key)
+        if ending is not None and not ending.is_named:
+            ending.is_named = True
             machine = ending.machine
-            out.append(machine.orders.closed(reason, t_ns=t_ns, tick=machine.tick))
+            name = reason or ending.reason or Reason.EXTERNAL
+            out.append(machine.orders.closed(name, t_ns=t_ns, tick=machine.tick))
+
+    # Streams without reports ------------------------------------------------------------------
 
     def _move(self, trade: Trade, out: list[Decision]) -> None:
         """A trade of a stream without position reports: average entry as Binance computes it."""
         key = (trade.symbol, trade.position_side)
         amount, entry = self._amounts.get(key, (ZERO, ZERO))
+        if not amount and reduces_surely(trade):
+            # It reduces a position that was open before the recording began.
+            return
         delta = trade.quantity if trade.buys else trade.quantity.copy_negate()
         after = add(amount, delta)
-        side: Side = "LONG" if (amount or after) > 0 else "SHORT"
         reduces = bool(amount) and (amount > 0) != (delta > 0)
         if not reduces:
             cost = add(multiply(amount.copy_abs(), entry), multiply(trade.quantity, trade.price))
-            entry = divide(cost, after.copy_abs())
+            entry = AVERAGE_ENTRY.divide(cost, after.copy_abs())
         elif (after > 0) != (amount > 0):
             entry = trade.price if after else ZERO
         self._amounts[key] = (after, entry)
+        side: Side = "LONG" if (amount or after) > 0 else "SHORT"
         machine = self._engine.positions.get((trade.symbol, side))
+        ends_as = trade.ends_as
         if reduces and machine is not None:
-            closing = min(trade.quantity, amount.copy_abs())
-            machine.orders.on_trade(
-                closing,
-                _profit(trade, machine, quantity=closing),
-                order_id=trade.order_id,
-                ends_as=trade.ends_as,
-            )
-        for held in _sides(trade.position_side):
-            quantity = _held(after, held)
-            if quantity or (trade.symbol, held) in self._engine.positions:
+            self._price(machine, trade, machine.orders.quantity)
+            ends_as = machine.orders.last_trade_reason or ends_as
+        for one in sides(trade.position_side):
+            quantity = held(after, trade.position_side, one)
+            if quantity or (trade.symbol, one) in self._engine.positions:
                 flips = reduces and not quantity and bool(after)
                 out += self._engine.on_position(
                     PositionReport(
                         symbol=trade.symbol,
-                        side=held,
+                        side=one,
                         quantity=quantity,
                         entry=entry,
                         t_event_ms=trade.t_event_ms,
                         t_ns=trade.t_ns,
-                        cause=Reason.FLIP if flips else _cause(machine, trade),
+                        cause=Reason.FLIP if flips else ends_as,
                     )
                 )
-
-
-def _cause(machine: Machine | None, trade: Trade) -> Reason:
-    """What an end by this trade is called: our own exit's reason where it is ours."""
-    named = None if machine is None else machine.orders.last_trade_reason
-    return named or trade.ends_as
-
-
-def _sides(position_side: str) -> tuple[Side, ...]:
-    """The sides that a row of this position side can hold."""
-    if position_side == "LONG":
-        return ("LONG",)
-    if position_side == "SHORT":
-        return ("SHORT",)
-    return ("LONG", "SHORT")
-
-
-def _held(amount: Decimal, side: Side) -> Decimal:
-    """What of a signed amount is held on a side."""
-    if (amount > 0) == (side == "LONG"):
-        return amount.copy_abs()
-    return ZERO
-
-
-def _reduced_side(trade: Trade) -> Side | None:
-    """The side that a trade reduces, if it reduces one; in hedge mode the other direction adds."""
-    if trade.position_side == "LONG":
-        return None if trade.buys else "LONG"
-    if trade.position_side == "SHORT":
-        return "SHORT" if trade.buys else None
-    return "SHORT" if trade.buys else "LONG"
-
-
-def _profit(trade: Trade, machine: Machine, *, quantity: Decimal | None = None) -> Decimal:
-    """What a reducing trade earned before fees: as reported, else from the entry."""
-    if trade.profit is not None and quantity is None:
-        return trade.profit
-    gain = subtract(trade.price, machine.entry)
-    if machine.side == "SHORT":
-        gain = gain.copy_negate()
-    return multiply(quantity if quantity is not None else trade.quantity, gain)
+                self._owners[trade.symbol, one] = trade.position_side
+        self._charge(trade)

@@ -15,14 +15,14 @@ taken rungs and its exiting state with it; the next position of the same symbol 
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from math import inf
 
 from reactor.core.candles import Candle, CandleSeries
 from reactor.core.decisions import Alarm, Decision, Reason, Side
 from reactor.core.events import PositionReport
 from reactor.core.exact import from_float
+from reactor.core.ladder import Filters
 from reactor.core.lifecycle import Event
-from reactor.core.machine import Filters, Machine
+from reactor.core.machine import Machine
 from reactor.core.market import (
     Awaited,
     Market,
@@ -33,16 +33,14 @@ from reactor.core.market import (
     not_a_price,
     price_quote,
 )
+from reactor.core.markets import Markets, PlanFor
 from reactor.core.orders import Fills, OrderIds, Orders, plain_order_id
-from reactor.core.plan import INTERVAL_MS, Plan
+from reactor.core.plan import INTERVAL_MS
 from reactor.errors import DecodeError
 from reactor.limits import TIME_MS_MAX
 
 NO_FILTERS = Filters()
 NEVER_NS = 1 << 62
-
-PlanFor = Callable[[str, Side], Plan]
-SIDES: tuple[Side, Side] = ("LONG", "SHORT")
 
 
 class Engine:
@@ -54,13 +52,13 @@ class Engine:
     """
 
     __slots__ = (
-        "_atr_fixed",
         "_book",
         "_epochs",
         "_fills",
         "_filters_for",
         "_last",
         "_mark",
+        "_markets",
         "_order_ids",
         "_plan_for",
         "due_ns",
@@ -88,13 +86,16 @@ class Engine:
         """
         self._plan_for = plan_for
         self._filters_for = filters_for or (lambda _: NO_FILTERS)
-        self._atr_fixed = fixed_atr or {}
         self._fills = fills
         self._order_ids = order_ids
         self._epochs = 0
-        self._last: dict[str, Market | None] = {}
-        self._mark: dict[str, Market | None] = {}
-        self._book: dict[str, Market | None] = {}
+        self._markets = Markets(plan_for, fixed_atr or {})
+        # The tick path looks its market up without a call.
+        self._last, self._mark, self._book = (
+            self._markets.last,
+            self._markets.mark,
+            self._markets.book,
+        )
         self.positions: dict[tuple[str, Side], Machine] = {}
         self.due_ns = NEVER_NS
 
@@ -118,7 +119,7 @@ class Engine:
         try:
             market = self._last[symbol]
         except KeyError:
-            market = self.market("last", symbol)
+            market = self._markets.get("last", symbol)
         if market is not None:
             try:
                 value = double(price)
@@ -154,7 +155,7 @@ class Engine:
         try:
             market = self._last[symbol]
         except KeyError:
-            market = self.market("last", symbol)
+            market = self._markets.get("last", symbol)
         if market is not None:
             try:
                 value = double(price)
@@ -190,7 +191,7 @@ class Engine:
         try:
             market = self._mark[symbol]
         except KeyError:
-            market = self.market("mark", symbol)
+            market = self._markets.get("mark", symbol)
         if market is not None:
             try:
                 value = double(price)
@@ -220,7 +221,7 @@ class Engine:
         try:
             market = self._book[symbol]
         except KeyError:
-            market = self.market("book", symbol)
+            market = self._markets.get("book", symbol)
         if market is not None:
             try:
                 bid_value, ask_value = double(bid), double(ask)
@@ -306,11 +307,8 @@ class Engine:
     def _close_candles(
         self, market: Market, t_event_ms: int, t_ns: int, out: list[Decision]
     ) -> None:
-        last = market.quote()
         for series in market.series.values():
-            if last is not None and series.start_ms <= market.t_event_ms < series.end_ms:
-                # The quiet path stores the last price, not the candle's close.
-                series.settle(last.candle)
+            market.settle_candle(series)
             while series.roll(t_event_ms):
                 self._candle_closed(market, series, t_ns, out)
 
@@ -319,8 +317,8 @@ class Engine:
     ) -> None:
         for machine in market.machines:
             if INTERVAL_MS[machine.plan.atr.interval] == series.interval_ms:
-                self._see(market, machine)
-                atr = self._atr(market, machine.plan)
+                market.show(machine)
+                atr = self._markets.atr(market, machine.plan)
                 machine.on_candle(atr=atr, close=from_float(series.close), t_ns=t_ns, out=out)
 
     # Positions --------------------------------------------------------------------------------
@@ -345,8 +343,7 @@ class Engine:
             margin: the position's margin in quote units, for the loss guard.
             liquidation_price: for the liquidation guard.
         """
-        market = self.market(self._plan_for(symbol, side).trigger, symbol)
-        assert market is not None
+        market = self._markets.of(self._plan_for(symbol, side), symbol)
         market.awaited.append(Awaited(side, quantity, entry, margin, liquidation_price))
         market.arm()
 
@@ -358,8 +355,7 @@ class Engine:
             if report.quantity > 0:
                 self._open_reported(report, out)
             return out
-        market = self._market_of(machine)
-        self._see(market, machine)
+        market = self._markets.of_machine(machine)
         if not report.quantity:
             machine.orders.end(report.cause, t_ns=report.t_ns, tick=market.ticks, out=out)
         else:
@@ -384,15 +380,13 @@ class Engine:
         out = self._due(t_ns)
         machine = self.positions.get((symbol, side))
         if machine is not None:
-            market = self._market_of(machine)
-            self._see(market, machine)
+            market = self._markets.of_machine(machine)
             machine.orders.release(t_ns=t_ns, tick=market.ticks, out=out)
             self._settle(market)
         return machine, out
 
     def _open_reported(self, report: PositionReport, out: list[Decision]) -> None:
-        market = self.market(self._plan_for(report.symbol, report.side).trigger, report.symbol)
-        assert market is not None
+        market = self._markets.of(self._plan_for(report.symbol, report.side), report.symbol)
         quote = market.quote()
         price = None if quote is None else quote.long if report.side == "LONG" else quote.short
         position = Awaited(
@@ -431,7 +425,7 @@ class Engine:
             plan=plan,
             filters=self._filters_for(market.symbol),
             entry=position.entry,
-            atr=self._atr(market, plan),
+            atr=self._markets.atr(market, plan),
             orders=orders,
         )
         if price is not None:
@@ -468,14 +462,14 @@ class Engine:
             filled: how much of it is filled in all, as far as known.
             t_ns: receive time.
         """
-        out = self._due(t_ns)
-        machine = self.positions.get((symbol, side))
-        if machine is not None:
-            market = self._market_of(machine)
-            self._see(market, machine)
-            machine.on_outcome(event, order_id=order_id, filled=filled, t_ns=t_ns, out=out)
-            self._settle(market)
-        return out
+        return self._tell(
+            symbol,
+            side,
+            t_ns,
+            lambda machine, out: machine.on_outcome(
+                event, order_id=order_id, filled=filled, t_ns=t_ns, out=out
+            ),
+        )
 
     def on_time(self, now_ns: int) -> Sequence[Decision]:
         """Fires everything that is due at or before `now_ns`, in the order of the due times."""
@@ -497,9 +491,7 @@ class Engine:
         market = self.market(source, symbol)
         series = None if market is None else market.series.get(interval_ms)
         if market is not None and series is not None:
-            last = market.quote()
-            if last is not None and series.start_ms <= market.t_event_ms < series.end_ms:
-                series.settle(last.candle)
+            market.settle_candle(series)
             if series.load(rows):
                 self._candle_closed(market, series, t_ns, out)
             self._settle(market)
@@ -507,7 +499,7 @@ class Engine:
 
     def on_interruption(self) -> None:
         """Ticks were missed (a socket was down): forming candles are not wholly seen any more."""
-        for market in self.markets():
+        for market in self._markets:
             for series in market.series.values():
                 series.interrupt()
 
@@ -516,98 +508,66 @@ class Engine:
         machine = self.positions.get((symbol, side))
         if machine is not None:
             machine.on_cost(paid)
-            self._settle(self._market_of(machine))
+            self._settle(self._markets.of_machine(machine))
 
     def close(self, symbol: str, side: Side, *, t_ns: int) -> Sequence[Decision]:
         """Closes a position by hand, pursued until flat."""
-        out = self._due(t_ns)
-        machine = self.positions.get((symbol, side))
-        if machine is not None:
-            market = self._market_of(machine)
-            self._see(market, machine)
-            machine.close_all(Reason.MANUAL, t_ns=t_ns, out=out)
-            self._settle(market)
-        return out
+        return self._tell(
+            symbol,
+            side,
+            t_ns,
+            lambda machine, out: machine.close_all(Reason.MANUAL, t_ns=t_ns, out=out),
+        )
 
     def set_stop(self, symbol: str, side: Side, price: Decimal, *, t_ns: int) -> Sequence[Decision]:
         """Sets a position's stop by hand: the one command that may loosen it."""
-        out = self._due(t_ns)
-        machine = self.positions.get((symbol, side))
-        if machine is not None:
-            market = self._market_of(machine)
-            self._see(market, machine)
-            machine.set_stop(price, t_ns=t_ns, out=out)
-            self._settle(market)
-        return out
+        return self._tell(
+            symbol, side, t_ns, lambda machine, out: machine.set_stop(price, t_ns=t_ns, out=out)
+        )
 
     def pause(self, symbol: str, side: Side, *, paused: bool) -> None:
         """Stops or resumes rungs, harvests and trailing moves; stops and guards stay on."""
         machine = self.positions.get((symbol, side))
         if machine is not None:
             machine.pause(paused=paused)
-            self._settle(self._market_of(machine))
+            self._settle(self._markets.of_machine(machine))
+
+    def _tell(
+        self,
+        symbol: str,
+        side: Side,
+        t_ns: int,
+        what: Callable[[Machine, list[Decision]], None],
+    ) -> Sequence[Decision]:
+        """Tells a position's machine something that is no tick; nothing where there is no position."""
+        out = self._due(t_ns)
+        machine = self.positions.get((symbol, side))
+        if machine is not None:
+            market = self._markets.of_machine(machine)
+            what(machine, out)
+            self._settle(market)
+        return out
 
     # What a reader asks -----------------------------------------------------------------------
 
     def markets(self) -> Iterable[Market]:
         """Every market that ticks or is waited for."""
-        for by_symbol in (self._mark, self._last, self._book):
-            yield from (market for market in by_symbol.values() if market is not None)
+        return self._markets
 
     def market(self, source: Source, symbol: str) -> Market | None:
         """The market of a symbol on a source; None where no plan looks at that source."""
-        by_symbol = {"mark": self._mark, "last": self._last, "book": self._book}[source]
-        if symbol not in by_symbol:
-            by_symbol[symbol] = self._make_market(source, symbol)
-        return by_symbol[symbol]
+        return self._markets.get(source, symbol)
 
     # ------------------------------------------------------------------------------------------
-
-    def _make_market(self, source: Source, symbol: str) -> Market | None:
-        plans = [self._plan_for(symbol, side) for side in SIDES]
-        plans = [plan for plan in plans if plan.trigger == source]
-        if not plans:
-            return None
-        # Where two plans differ, the tighter limit asks for confirmation sooner.
-        limit = min(plan.max_tick_jump_pct for plan in plans)
-        market = Market(symbol=symbol, source=source, jump_limit=limit)
-        for plan in plans:
-            if plan.high_volatility is not None or (
-                plan.needs_atr and symbol not in self._atr_fixed
-            ):
-                market.take_series(plan.atr)
-        return market
-
-    def _market_of(self, machine: Machine) -> Market:
-        market = self.market(machine.plan.trigger, machine.symbol)
-        assert market is not None
-        return market
-
-    def _atr(self, market: Market, plan: Plan) -> Decimal | None:
-        """The ATR for a plan's levels: fixed, or of its closed candles; 0 counts as none."""
-        fixed = self._atr_fixed.get(market.symbol)
-        if fixed is not None:
-            return fixed if fixed > 0 else None
-        series = market.series.get(INTERVAL_MS[plan.atr.interval])
-        if series is None:
-            return None
-        value = series.atr(period=plan.atr.period, method=plan.atr.method).value
-        return from_float(value) if value is not None and 0 < value < inf else None
-
-    def _see(self, market: Market, machine: Machine) -> None:
-        quote = market.quote()
-        if quote is not None and market.ticks > 0:
-            price = quote.long if machine.side == "LONG" else quote.short
-            machine.see(price, tick=market.ticks)
 
     def _due(self, now_ns: int) -> list[Decision]:
         out: list[Decision] = []
         while now_ns >= self.due_ns:
             due = self.due_ns
-            for market in self.markets():
+            for market in self._markets:
                 if market.due_ns is not None and market.due_ns <= due:
                     for machine in market.machines:
-                        self._see(market, machine)
+                        market.show(machine)
                         machine.on_time(due, out)
                     self._settle(market)
         return out
@@ -627,5 +587,5 @@ class Engine:
         market.arm()
         if due_ns != market.due_ns:
             market.due_ns = due_ns
-            all_due = (market.due_ns for market in self.markets())
+            all_due = (market.due_ns for market in self._markets)
             self.due_ns = min((due for due in all_due if due is not None), default=NEVER_NS)

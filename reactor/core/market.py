@@ -149,6 +149,18 @@ class Market:
             )
         return self.known_quote
 
+    def show(self, machine: Machine) -> None:
+        """Tells a machine the current price of its side, before something that is no tick reaches it."""
+        quote = self.quote()
+        if quote is not None:
+            machine.see(quote.long if machine.side == "LONG" else quote.short, tick=self.ticks)
+
+    def settle_candle(self, series: CandleSeries) -> None:
+        """Brings a series' close up to date: the quiet path stores the last price alone."""
+        quote = self.quote()
+        if quote is not None and series.start_ms <= self.t_event_ms < series.end_ms:
+            series.settle(quote.candle)
+
     def take_series(self, atr: AtrPlan) -> CandleSeries:
         """The candles of a plan's interval, with its ATR measured on them."""
         interval_ms = INTERVAL_MS[atr.interval]

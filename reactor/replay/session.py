@@ -12,7 +12,7 @@ from reactor.config import Config, config_from_tables, load_config
 from reactor.core.decisions import Alarm, Decision, Exit, HeldBack, Side
 from reactor.core.engine import Engine
 from reactor.core.exact import divide, multiply, text
-from reactor.core.machine import Filters
+from reactor.core.ladder import Filters
 from reactor.core.orders import Fills, OrderIds
 from reactor.core.plan import Plan, plan_from_tables, plan_from_toml
 from reactor.plans import DEFAULT_PLAN, load_plan
@@ -117,7 +117,7 @@ class Session:
                 self.exits += 1
                 if self.verifier is not None:
                     contract = self.pump.contracts.get(decision.symbol)
-                    self.verifier.own(decision, hedge=self.pump.hedge, contract=contract)
+                    self.verifier.own(decision, hedge=self.pump.account.hedge, contract=contract)
             elif isinstance(decision, Alarm):
                 self.note("alarm", f"{decision.symbol}: {decision.what}")
             elif isinstance(decision, HeldBack):

@@ -5,6 +5,7 @@ contracts and fills into the core's own values.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -12,11 +13,11 @@ import msgspec
 from reactor.binance.filters import SymbolFilters
 from reactor.binance.orders import PREFIX
 from reactor.binance.user_messages import OrderChange
-from reactor.core.account import Trade
+from reactor.core.account_trades import Trade
 from reactor.core.decisions import Reason, Side
 from reactor.core.exact import ZERO
+from reactor.core.ladder import Filters
 from reactor.core.lifecycle import Event
-from reactor.core.machine import Filters
 
 UNKNOWN_OUTCOME_CODES = frozenset({-1000, -1001, -1006, -1007})
 """Errors after which nobody knows whether the order was executed (Binance, error codes)."""
@@ -101,6 +102,16 @@ def filters_of(contract: SymbolFilters) -> Filters:
     )
 
 
+NO_FILLS = frozenset({"NEW", "CANCELED", "EXPIRED", "AMENDMENT"})
+"""Execution types that never fill; some of them repeat the last fill's quantity."""
+
+
+def is_fill(order: OrderChange) -> bool:
+    """Whether an order event reports a fill: a trade, or the exchange's own doing (CALCULATED)."""
+    filled = order.last_filled_quantity > 0 and order.last_filled_price > 0
+    return filled and order.execution_type not in NO_FILLS
+
+
 def trade_of(order: OrderChange, t_event_ms: int, t_ns: int) -> Trade:
     """The fill that an order event reports."""
     return Trade(
@@ -110,13 +121,21 @@ def trade_of(order: OrderChange, t_event_ms: int, t_ns: int) -> Trade:
         quantity=order.last_filled_quantity,
         price=order.last_filled_price,
         profit=order.realized_profit,
-        commission=order.commission or ZERO,
+        commission=_quote_commission(order),
         trade_id=order.trade_id,
         order_id=order.client_order_id,
         ends_as=_ends_as(order),
         t_event_ms=t_event_ms,
         t_ns=t_ns,
+        reduce_only=order.reduce_only or order.close_position,
     )
+
+
+def _quote_commission(order: OrderChange) -> Decimal:
+    """The commission in the contract's quote asset; what was paid in BNB is nobody's price distance."""
+    if order.commission is None or not order.symbol.endswith(order.commission_asset or "?"):
+        return ZERO
+    return order.commission
 
 
 def _ends_as(order: OrderChange) -> Reason:

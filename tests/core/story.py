@@ -20,8 +20,9 @@ from reactor.core.decisions import (
 from reactor.core.engine import Engine
 from reactor.core.events import PositionReport
 from reactor.core.exact import text
+from reactor.core.ladder import Filters
 from reactor.core.lifecycle import Event
-from reactor.core.machine import Filters, Machine
+from reactor.core.machine import Machine
 from reactor.core.orders import Fills
 from reactor.core.plan import Plan, plan_from_toml
 
@@ -215,4 +216,4 @@ class Story:
 
     def stop(self, side: Side = "LONG") -> str:
         machine = self.machine(side)
-        return f"{machine.stop_kind} {text(machine.price(machine.stop))}"
+        return f"{machine.stop.kind} {text(machine.stop_price)}"

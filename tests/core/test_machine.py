@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from core.story import Story
-from reactor.core.machine import Filters
+from reactor.core.ladder import Filters
 from reactor.core.orders import Fills
 from reactor.plans import load_plan
 

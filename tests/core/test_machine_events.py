@@ -5,11 +5,10 @@ from decimal import Decimal
 import pytest
 
 from core.story import SECOND_NS, START_NS, Story
-from reactor.core.decisions import OrdersCancelled, Reason, StopKind
+from reactor.core.decisions import OrdersCancelled, Reason
+from reactor.core.ladder import HARVEST_STEPS_PER_TICK_MAX, Filters
 from reactor.core.lifecycle import Event
-from reactor.core.machine import HARVEST_STEPS_PER_TICK_MAX, Filters
 from reactor.core.orders import Fills
-from reactor.errors import InvariantError
 
 D = Decimal
 STOP_1 = "[stop]\npct = 0.01\n"
@@ -213,7 +212,7 @@ def test_entering_high_volatility_later_brings_targets_nearer_once_and_moves_no_
     # The candle closes at 100: 2 %. Half of 10.4 and of 20.8.
     story.at(900).tick("100.5")
     assert story.machine().high_volatility
-    assert [story.machine().price(r.x) for r in story.machine().rungs if r.x] == [
+    assert [story.machine().price(r.x) for r in story.machine().ladder.rungs if r.x] == [
         D("109.2"),
         D("114.4"),
     ]
@@ -282,13 +281,13 @@ def test_the_harvest_count_restarts_behind_the_price_of_the_new_entry() -> None:
     assert story.tick("102.5")[0] == "exit harvest 12 @ 102.5 left 4"
     # 8 more at an average of 101: 102.5 has 1.48 % of profit, one step behind it; two is 103.02.
     story.position(12, 101)
-    assert story.machine().harvests_taken == 1
+    assert story.machine().ladder.harvests_taken == 1
     # Break-even was due before, and is now that of the new entry.
     assert story.tick("103.01") == ["stop break_even 101.101"]
     assert story.tick("103.02") == ["exit harvest 6 @ 103.02 left 6"]
     # And one at a loss has none behind it.
     story.position(20, 110)
-    assert story.machine().harvests_taken == 0
+    assert story.machine().ladder.harvests_taken == 0
 
 
 def test_a_reduction_by_somebody_else_leaves_less_to_close() -> None:
@@ -401,12 +400,14 @@ def test_paused_stops_and_guards_stay_on_and_profits_wait() -> None:
 # What must never happen --------------------------------------------------------------------------------
 
 
-def test_a_stop_that_would_loosen_is_our_bug() -> None:
-    story = Story(STOP_1)
+def test_an_operator_may_loosen_a_stop_and_rules_take_over_beyond_where_it_stood() -> None:
+    story = Story(STOP_1 + '[trailing]\nactivate = "in_profit"\npct = 0.01\n')
     story.expect(1, 100)
-    story.tick(100)
-    with pytest.raises(InvariantError, match="loosened"):
-        story.machine()._move_stop(D(98), StopKind.STOP_LOSS)
+    assert story.tick(100, 102)[-1] == "stop trailing_stop 100.98"
+    story.engine.set_stop("BTCUSDT", "LONG", D(90), t_ns=story.now_ns)
+    # The peak of 102 would put it back to 100.98 at once: that is what the operator overruled.
+    assert story.tick(101, 102) == []
+    assert story.tick(103) == ["stop trailing_stop 101.97"]
 
 
 def test_an_absurd_price_takes_a_bounded_number_of_harvest_steps() -> None:
@@ -414,10 +415,10 @@ def test_an_absurd_price_takes_a_bounded_number_of_harvest_steps() -> None:
     story = Story(plan)
     story.expect(1, 100)
     story.tick(100, 150)
-    assert story.machine().harvests_taken == HARVEST_STEPS_PER_TICK_MAX
+    assert story.machine().ladder.harvests_taken == HARVEST_STEPS_PER_TICK_MAX
     # The next tick takes the next thousand.
     story.tick(150)
-    assert story.machine().harvests_taken == 2 * HARVEST_STEPS_PER_TICK_MAX
+    assert story.machine().ladder.harvests_taken == 2 * HARVEST_STEPS_PER_TICK_MAX
 
 
 def test_costs_really_paid_move_break_even() -> None:

@@ -1,0 +1,82 @@
+"""The markets: one per symbol and price source that a plan looks at, made when first met."""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from math import inf
+
+from reactor.core.decisions import Side
+from reactor.core.exact import from_float
+from reactor.core.machine import Machine
+from reactor.core.market import Market, Source
+from reactor.core.plan import INTERVAL_MS, Plan
+
+PlanFor = Callable[[str, Side], Plan]
+SIDES: tuple[Side, Side] = ("LONG", "SHORT")
+
+
+class Markets:
+    """Every market of an engine.
+
+    Attributes:
+        mark, last, book: the markets of each source by symbol; None for a symbol that no plan looks at
+            there, so that its ticks cost one look-up.
+    """
+
+    __slots__ = ("_atr_fixed", "_plan_for", "book", "last", "mark")
+
+    def __init__(self, plan_for: PlanFor, atr_fixed: dict[str, Decimal]) -> None:
+        self._plan_for = plan_for
+        self._atr_fixed = atr_fixed
+        self.mark: dict[str, Market | None] = {}
+        self.last: dict[str, Market | None] = {}
+        self.book: dict[str, Market | None] = {}
+
+    def __iter__(self) -> Iterator[Market]:
+        """Every market that ticks or is waited for."""
+        for by_symbol in (self.mark, self.last, self.book):
+            yield from (market for market in by_symbol.values() if market is not None)
+
+    def get(self, source: Source, symbol: str) -> Market | None:
+        """The market of a symbol on a source; None where no plan looks at that source."""
+        by_symbol = {"mark": self.mark, "last": self.last, "book": self.book}[source]
+        if symbol not in by_symbol:
+            by_symbol[symbol] = self._make(source, symbol)
+        return by_symbol[symbol]
+
+    def of(self, plan: Plan, symbol: str) -> Market:
+        """The market that a plan's positions of a symbol are driven by."""
+        market = self.get(plan.trigger, symbol)
+        assert market is not None
+        return market
+
+    def of_machine(self, machine: Machine) -> Market:
+        """The market that drives a machine; the machine is told its last price."""
+        market = self.of(machine.plan, machine.symbol)
+        market.show(machine)
+        return market
+
+    def atr(self, market: Market, plan: Plan) -> Decimal | None:
+        """The ATR for a plan's levels: fixed, or of its closed candles; 0 counts as none."""
+        fixed = self._atr_fixed.get(market.symbol)
+        if fixed is not None:
+            return fixed if fixed > 0 else None
+        series = market.series.get(INTERVAL_MS[plan.atr.interval])
+        if series is None:
+            return None
+        value = series.atr(period=plan.atr.period, method=plan.atr.method).value
+        return from_float(value) if value is not None and 0 < value < inf else None
+
+    def _make(self, source: Source, symbol: str) -> Market | None:
+        plans = [self._plan_for(symbol, side) for side in SIDES]
+        plans = [plan for plan in plans if plan.trigger == source]
+        if not plans:
+            return None
+        # Where two plans differ, the tighter limit asks for confirmation sooner.
+        limit = min(plan.max_tick_jump_pct for plan in plans)
+        market = Market(symbol=symbol, source=source, jump_limit=limit)
+        for plan in plans:
+            if plan.high_volatility is not None or (
+                plan.needs_atr and symbol not in self._atr_fixed
+            ):
+                market.take_series(plan.atr)
+        return market
