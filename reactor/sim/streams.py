@@ -68,6 +68,7 @@ class Connection:
         self.pending: deque[Item] = deque()
         self.session: WsApiSession | None = None
         self.closed = False
+        self.opened_ms = 0
         self.muted_until_ms = 0
         self.waiting_pong_ms = 0
         self.second = -1
@@ -141,10 +142,16 @@ class Hub:
         connection = Connection(self._number, route, combined=combined)
         connection.ip = ip
         self.connections[connection.number] = connection
-        settings = self.exchange.settings
-        self.exchange.schedule(settings.connection_ms, lambda: self.cut(connection))
-        self.exchange.schedule(settings.ping_ms, lambda: self._ping(connection))
+        connection.opened_ms = self.exchange.now_ms
+        self._keep(connection)
         return connection
+
+    def _keep(self, connection: Connection) -> None:
+        """Look after a connection at its next ping, or at its end of life if that is sooner."""
+        settings = self.exchange.settings
+        age_ms = self.exchange.now_ms - connection.opened_ms
+        delay_ms = min(settings.ping_ms, max(0, settings.connection_ms - age_ms))
+        self.exchange.schedule(delay_ms, lambda: self._ping(connection))
 
     @staticmethod
     def _pairs(pairs: list[tuple[str, str]]) -> list[tuple[str, frozenset[str]]]:
@@ -167,7 +174,6 @@ class Hub:
             return
         if how == "half_open":
             # The peer sees an open socket that says nothing any more.
-            self.exchange.schedule(0, lambda: None)
             connection.muted_until_ms = 1 << 62
             return
         self._send(connection, Close(code=code, how=how))
@@ -184,6 +190,9 @@ class Hub:
     def _ping(self, connection: Connection) -> None:
         if connection.closed:
             return
+        if self.exchange.now_ms - connection.opened_ms >= self.exchange.settings.connection_ms:
+            self.cut(connection)
+            return
         limit_ms = self.exchange.settings.ping_ms * 10 // 3
         if connection.waiting_pong_ms and (
             self.exchange.now_ms - connection.waiting_pong_ms >= limit_ms
@@ -193,9 +202,7 @@ class Hub:
         if not connection.waiting_pong_ms:
             connection.waiting_pong_ms = self.exchange.now_ms
         self._send(connection, Ping(str(self.exchange.server_ms).encode()))
-        self.exchange.schedule(
-            self.exchange.settings.ping_ms, lambda: self._ping(connection)
-        )
+        self._keep(connection)
 
     @staticmethod
     def pong(connection: Connection) -> None:
