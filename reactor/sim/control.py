@@ -303,7 +303,8 @@ class Control:
             raise ConfigError("filters must be above 0")
         if changed:
             rules = msgspec.structs.replace(market.rules, **changed)
-            exchange.symbols[symbol] = market.rules = market.book.rules = rules
+            exchange.symbols[symbol] = market.book.rules = rules
+            market.use(rules)
         return None
 
     def _limits(self, body: Body) -> Any:

@@ -30,6 +30,19 @@ def fixed(value: Decimal, places: int) -> str:
     return format(value, f".{places}f")
 
 
+def spelled(value: Decimal, places: int) -> str:
+    """Return the same as :func:`fixed`, quicker when the value already has these decimals.
+
+    Market frames are made tens of thousands of times a second, mostly from prices that were read
+    with the right number of digits.
+    """
+    text = str(value)
+    dot = text.find(".")
+    if dot > 0 and len(text) - dot - 1 == places and "E" not in text:
+        return text
+    return format(value, f".{places}f")
+
+
 def places_of(step: Decimal) -> int:
     """Return how many decimals a tick or step has: ``0.10`` has 2."""
     exponent = step.as_tuple().exponent

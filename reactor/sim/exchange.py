@@ -33,7 +33,7 @@ SNAPSHOTS_MAX = 200
 KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
-class MarketFrame(msgspec.Struct, frozen=True):
+class MarketFrame(msgspec.Struct, frozen=True, gc=False):
     """A frame for whoever subscribed to the stream."""
 
     stream: str
@@ -41,7 +41,7 @@ class MarketFrame(msgspec.Struct, frozen=True):
     symbol: str = ""
 
 
-class UserEvent(msgspec.Struct, frozen=True):
+class UserEvent(msgspec.Struct, frozen=True, gc=False):
     """An event for an account's private streams. ``key`` is the listen key of that moment."""
 
     account: str

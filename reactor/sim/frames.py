@@ -10,41 +10,39 @@ from typing import Any
 import orjson
 
 from reactor.sim.book import Level
-from reactor.sim.decimals import fixed
+from reactor.sim.decimals import fixed, spelled
 from reactor.sim.market import INTERVAL_MS, Candle, Market, PublicTrade
 
 
 def agg_trade(market: Market, trade: PublicTrade, now_ms: int) -> bytes:
     """Return an aggTrade: one print is one aggregate here."""
-    rules = market.rules
-    price = fixed(trade.price, rules.price_places)
-    quantity = fixed(trade.quantity, rules.quantity_places)
+    price = spelled(trade.price, market.places)
+    quantity = spelled(trade.quantity, market.size)
     return (
-        f'{{"e":"aggTrade","E":{now_ms},"s":"{rules.symbol}","a":{market.aggregate_id},"p":"{price}",'
-        f'"q":"{quantity}","nq":"{quantity}","f":{trade.trade_id},"l":{trade.trade_id},'
-        f'"T":{trade.time_ms},"m":{"true" if trade.buyer_maker else "false"},"st":1}}'
+        f'{{"e":"aggTrade","E":{now_ms},"s":"{market.rules.symbol}","a":{market.aggregate_id},'
+        f'"p":"{price}","q":"{quantity}","nq":"{quantity}","f":{trade.trade_id},'
+        f'"l":{trade.trade_id},"T":{trade.time_ms},'
+        f'"m":{"true" if trade.buyer_maker else "false"},"st":1}}'
     ).encode()
 
 
 def raw_trade(market: Market, trade: PublicTrade, now_ms: int) -> bytes:
     """Return a raw trade print (undocumented stream ``@trade``)."""
-    rules = market.rules
     return (
-        f'{{"e":"trade","E":{now_ms},"T":{trade.time_ms},"s":"{rules.symbol}","t":{trade.trade_id},'
-        f'"p":"{fixed(trade.price, rules.price_places)}",'
-        f'"q":"{fixed(trade.quantity, rules.quantity_places)}","X":"MARKET",'
+        f'{{"e":"trade","E":{now_ms},"T":{trade.time_ms},"s":"{market.rules.symbol}",'
+        f'"t":{trade.trade_id},"p":"{spelled(trade.price, market.places)}",'
+        f'"q":"{spelled(trade.quantity, market.size)}","X":"MARKET",'
         f'"m":{"true" if trade.buyer_maker else "false"},"st":1}}'
     ).encode()
 
 
 def book_ticker(market: Market, bid: Level, ask: Level, now_ms: int) -> bytes:
     """Return a bookTicker."""
-    rules = market.rules
-    places, size = rules.price_places, rules.quantity_places
+    symbol, places, size = market.rules.symbol, market.places, market.size
     return (
-        f'{{"e":"bookTicker","u":{market.update_id},"E":{now_ms},"T":{now_ms},"s":"{rules.symbol}",'
-        f'"ps":"{rules.symbol}","b":"{bid[0]:.{places}f}","B":"{bid[1]:.{size}f}",'
-        f'"a":"{ask[0]:.{places}f}","A":"{ask[1]:.{size}f}","st":1}}'
+        f'{{"e":"bookTicker","u":{market.update_id},"E":{now_ms},"T":{now_ms},"s":"{symbol}",'
+        f'"ps":"{symbol}","b":"{spelled(bid[0], places)}","B":"{spelled(bid[1], size)}",'
+        f'"a":"{spelled(ask[0], places)}","A":"{spelled(ask[1], size)}","st":1}}'
     ).encode()
 
 

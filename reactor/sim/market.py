@@ -100,7 +100,7 @@ class Market:
     def __init__(self, rules: SymbolRules, now_ms: int) -> None:
         price = rules.start_price
         depth = max(rules.step, floor_to(DEPTH_NOTIONAL / price, rules.step))
-        self.rules = rules
+        self.use(rules)
         self.status = "TRADING"
         self.last = price
         self.mark = price
@@ -125,6 +125,16 @@ class Market:
         self.started_ms = now_ms
         self._minute(self.minutes, price, now_ms)
         self._minute(self.marks, price, now_ms)
+
+    def use(self, rules: SymbolRules) -> None:
+        """Take the symbol's rules, and spell out what every frame needs of them."""
+        self.rules = rules
+        self.places = rules.price_places
+        self.size = rules.quantity_places
+        lower = rules.symbol.lower()
+        self.agg_trade_stream = f"{lower}@aggTrade"
+        self.trade_stream = f"{lower}@trade"
+        self.book_stream = f"{lower}@bookTicker"
 
     @staticmethod
     def _minute(candles: deque[Candle], price: Decimal, now_ms: int) -> Candle:

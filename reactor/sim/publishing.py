@@ -33,24 +33,21 @@ class Publisher:
     def trade(self, market: Market, trade: PublicTrade) -> None:
         """Publish a print."""
         exchange = self._exchange
-        wanted = exchange.wanted
         name = market.rules.symbol
-        stream = f"{name.lower()}@aggTrade"
-        if stream in wanted:
-            exchange.tell_market(stream, frames.agg_trade(market, trade, exchange.server_ms), name)
-        stream = f"{name.lower()}@trade"
-        if stream in wanted:
-            exchange.tell_market(stream, frames.raw_trade(market, trade, exchange.server_ms), name)
+        if market.agg_trade_stream in exchange.wanted:
+            payload = frames.agg_trade(market, trade, exchange.server_ms)
+            exchange.tell_market(market.agg_trade_stream, payload, name)
+        if market.trade_stream in exchange.wanted:
+            payload = frames.raw_trade(market, trade, exchange.server_ms)
+            exchange.tell_market(market.trade_stream, payload, name)
 
     def quote(self, market: Market) -> None:
         """Publish the best prices."""
         exchange = self._exchange
-        name = market.rules.symbol
-        stream = f"{name.lower()}@bookTicker"
-        if stream in exchange.wanted:
+        if market.book_stream in exchange.wanted:
             bid, ask = self.best(market)
             payload = frames.book_ticker(market, bid, ask, exchange.server_ms)
-            exchange.tell_market(stream, payload, name)
+            exchange.tell_market(market.book_stream, payload, market.rules.symbol)
 
     def best(self, market: Market) -> tuple[Level, Level]:
         """Return the best bid and ask as they stand after what was taken."""

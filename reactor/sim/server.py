@@ -19,7 +19,7 @@ from reactor.errors import ReactorError
 from reactor.sim.clock import Clock, RealClock, VirtualClock
 from reactor.sim.rest import Request, Response
 from reactor.sim.simulation import Simulation
-from reactor.sim.streams import Close, Connection, Frame, Item
+from reactor.sim.streams import Close, Connection, Item, Ping
 from reactor.sim.tape_prices import TapePump
 
 BODY_BYTES_MAX = 1 << 20
@@ -47,13 +47,14 @@ def wire(items: Iterable[Item]) -> tuple[bytes, Close | None]:
     """Return the bytes of what a connection must send, and its end if that is among them."""
     parts: list[bytes] = []
     for item in items:
-        if isinstance(item, Frame):
-            parts += (head(TEXT, len(item.text)), item.text)
+        if type(item) is bytes:
+            parts.append(head(TEXT, len(item)))
+            parts.append(item)
         elif isinstance(item, Close):
             if item.how == "close":
                 parts += (head(CLOSING, 2), struct.pack("!H", item.code))
             return b"".join(parts), item
-        else:
+        elif isinstance(item, Ping):
             parts += (head(PING, len(item.payload)), item.payload)
     return b"".join(parts), None
 

@@ -34,12 +34,6 @@ POLICY_VIOLATION = 1008
 GOING_AWAY = 1001
 
 
-class Frame(msgspec.Struct, frozen=True):
-    """A text frame to send."""
-
-    text: bytes
-
-
 class Close(msgspec.Struct, frozen=True):
     """The end of a connection. ``how`` is ``close``, ``reset`` or ``half_open``."""
 
@@ -53,7 +47,7 @@ class Ping(msgspec.Struct, frozen=True):
     payload: bytes
 
 
-Item = Frame | Close | Ping
+Item = bytes | Close | Ping  # bytes are a text frame
 
 
 class Connection:
@@ -236,9 +230,9 @@ class Hub:
         if drop:
             self.cut(connection, how=drop)
         elif delay_ms:
-            self.exchange.schedule(delay_ms, lambda: self._send(connection, Frame(body)))
+            self.exchange.schedule(delay_ms, lambda: self._send(connection, body))
         else:
-            self._send(connection, Frame(body))
+            self._send(connection, body)
 
     def _control(self, connection: Connection, text: str | bytes) -> dict[str, Any]:
         try:
@@ -335,28 +329,25 @@ class Hub:
 
     def deliver(self) -> None:
         """Hand what the exchange has said since to the connections that it concerns."""
+        if not self.exchange.out:
+            return
         armed = bool(self.exchange.faults)
+        by_stream = self._by_stream
         for said in self.exchange.drain():
-            if isinstance(said, MarketFrame):
-                subscribers = self._by_stream.get(said.stream)
+            if type(said) is MarketFrame:
+                subscribers = by_stream.get(said.stream)
                 if not subscribers:
                     continue
-                bare: Frame | None = None
-                wrapped: Frame | None = None
-                for connection in list(subscribers.values()):
+                wrapped = b""
+                for connection in list(subscribers.values()) if armed else subscribers.values():
+                    text = said.payload
                     if connection.combined:
-                        if wrapped is None:
-                            wrapped = Frame(_envelope(said.stream, said.payload))
-                        frame = wrapped
-                    else:
-                        if bare is None:
-                            bare = Frame(said.payload)
-                        frame = bare
+                        text = wrapped = wrapped or _envelope(said.stream, text)
                     if armed:
-                        self._through_faults(connection, said.stream, "", said.symbol, "", frame)
+                        self._through_faults(connection, said.stream, "", said.symbol, "", text)
                     else:
-                        self._send(connection, frame)
-            else:
+                        self._send(connection, text)
+            elif isinstance(said, UserEvent):
                 self._deliver_private(said, armed=armed)
 
     def _deliver_private(self, said: UserEvent, *, armed: bool) -> None:
@@ -367,13 +358,10 @@ class Hub:
             ):
                 continue
             text = _envelope(said.key, said.payload) if connection.combined else said.payload
-            frame = Frame(text)
             if armed:
-                self._through_faults(
-                    connection, "", said.event, said.symbol, said.account, frame
-                )
+                self._through_faults(connection, "", said.event, said.symbol, said.account, text)
             else:
-                self._send(connection, frame)
+                self._send(connection, text)
 
     def _through_faults(
         self,
@@ -382,7 +370,7 @@ class Hub:
         event: str,
         symbol: str,
         account: str,
-        frame: Frame,
+        frame: bytes,
     ) -> None:
         exchange = self.exchange
         facts = {
@@ -402,7 +390,7 @@ class Hub:
             # A message of another kind goes first, then what was held back.
             self._send(connection, frame)
             for _, text in connection.held:
-                self._send(connection, Frame(text))
+                self._send(connection, text)
             connection.held.clear()
             return
         if rule is None:
@@ -415,7 +403,7 @@ class Hub:
                 exchange.faults.span_ms(rule), lambda: self._send(connection, frame)
             )
         elif kind == "reorder":
-            connection.held.append((event or stream, frame.text))
+            connection.held.append((event or stream, frame))
         elif kind == "mute":
             connection.muted_until_ms = exchange.now_ms + (exchange.faults.span_ms(rule) or 1 << 60)
         elif kind == "drop":
@@ -426,10 +414,12 @@ class Hub:
             self.exchange.now_ms < connection.muted_until_ms and not isinstance(item, Close)
         ):
             return
-        connection.pending.append(item)
-        self.dirty[connection.number] = connection
-        if len(connection.pending) > PENDING_MAX:
-            self.cut(connection, code=POLICY_VIOLATION)
+        pending = connection.pending
+        if not pending:
+            self.dirty[connection.number] = connection
+        pending.append(item)
+        if len(pending) == PENDING_MAX:
+            self.exchange.schedule(0, lambda: self.cut(connection, code=POLICY_VIOLATION))
 
 
 def _envelope(stream: str, payload: bytes) -> bytes:

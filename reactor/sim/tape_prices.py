@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
-import orjson
 
 from reactor.errors import TapeError
 from reactor.sim.decimals import places_of
@@ -52,7 +51,39 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def read_events(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+class PriceEvent(msgspec.Struct, gc=False):
+    """What prices need of any frame; the letters are Binance's."""
+
+    e: str = ""
+    s: str = ""
+    p: str = ""
+    q: str = ""
+    b: str | list[Any] = ""
+    B: str = ""
+    a: str | int | list[Any] = ""
+    A: str = ""
+    i: str | int = ""
+    r: str = ""
+    m: bool = False
+    X: str = "MARKET"
+    st: int = 1
+
+
+class _Message(PriceEvent, gc=False):
+    data: PriceEvent | list[PriceEvent] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Row(msgspec.Struct, gc=False):
+    t: int
+    c: str = ""
+    m: _Message | list[PriceEvent] | None = None
+
+
+class _Header(msgspec.Struct):
+    tape: int
+
+
+def read_events(path: Path) -> Iterator[tuple[int, PriceEvent]]:
     """Yield (receive time in ns, event) for every price event of a tape.
 
     Raises:
@@ -60,25 +91,37 @@ def read_events(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     lines = _lines(path)
     try:
-        header = orjson.loads(next(lines, b""))
-    except orjson.JSONDecodeError as error:
-        raise TapeError(f"{path}: not a tape: the first line must be its JSON header") from error
-    if not isinstance(header, dict) or header.get("tape") != 1:
-        raise TapeError(f'{path}: not a tape: the first line must hold "tape": 1')
+        header = msgspec.json.decode(next(lines, b""), type=_Header)
+    except msgspec.DecodeError as error:
+        raise TapeError(f'{path}: not a tape: the first line must hold "tape": 1') from error
+    if header.tape != 1:
+        raise TapeError(f"{path}: a tape of version {header.tape}; this program reads version 1")
+    decode = msgspec.json.Decoder(_Row).decode
     for line in lines:
         try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError:
+            row = decode(line)
+        except msgspec.DecodeError:
             continue
-        if not isinstance(row, dict) or row.get("c") not in {"market", "public"}:
+        message = row.m
+        if message is None or (row.c != "public" and row.c != "market"):
             continue
-        message, received = row.get("m"), row.get("t")
-        if not isinstance(message, dict) or not isinstance(received, int):
-            continue
-        event = message.get("data", message)
-        for one in event if isinstance(event, list) else [event]:
-            if isinstance(one, dict) and one.get("e") in EVENTS and one.get("st") != 2:
-                yield received, one
+        event = message
+        if type(message) is _Message and message.data is not msgspec.UNSET:
+            event = message.data
+        for one in event if isinstance(event, list) else (event,):
+            if one.e in EVENTS and one.st != 2:
+                yield row.t, one
+
+
+def _price_of(event: PriceEvent) -> tuple[Decimal, Decimal] | None:
+    """Return a price and a quantity of an event, to guess filters from."""
+    book = event.e == "bookTicker"
+    try:
+        return Decimal(str(event.a if book else event.p)), Decimal(
+            (event.A if book else event.q) or "0.001"
+        )
+    except InvalidOperation:
+        return None
 
 
 def symbols_of(path: Path) -> dict[str, SymbolRules]:
@@ -91,18 +134,15 @@ def symbols_of(path: Path) -> dict[str, SymbolRules]:
     for number, (_, event) in enumerate(read_events(path)):
         if number >= SCAN_LINES:
             break
-        symbol = event.get("s")
-        if not isinstance(symbol, str) or symbol in found:
+        if not event.s or event.s in found:
             continue
-        try:
-            price = Decimal(str(event.get("a" if event["e"] == "bookTicker" else "p")))
-            quantity = Decimal(str(event.get("A" if event["e"] == "bookTicker" else "q", "0.001")))
-        except InvalidOperation:
+        first = _price_of(event)
+        if first is None or first[0] <= 0:
             continue
-        if symbol in known:
-            found[symbol] = msgspec.structs.replace(known[symbol], start_price=price)
-        elif event["e"] != "markPriceUpdate":
-            found[symbol] = _guess(symbol, price, quantity)
+        if event.s in known:
+            found[event.s] = msgspec.structs.replace(known[event.s], start_price=first[0])
+        elif event.e != "markPriceUpdate":
+            found[event.s] = _guess(event.s, *first)
     return found or known
 
 
@@ -125,31 +165,29 @@ def _guess(symbol: str, price: Decimal, quantity: Decimal) -> SymbolRules:
     )
 
 
-def apply(exchange: "Exchange", event: dict[str, Any]) -> None:
+def apply(exchange: "Exchange", event: PriceEvent) -> None:
     """Move prices by one recorded event; what cannot be read is skipped."""
-    symbol = event.get("s")
-    if not isinstance(symbol, str) or symbol not in exchange.markets:
+    market = exchange.markets.get(event.s)
+    if market is None:
         return
-    kind = event["e"]
     try:
-        if kind == "bookTicker":
-            exchange.quote(
-                symbol,
-                Decimal(event["b"]),
-                Decimal(event["B"]),
-                Decimal(event["a"]),
-                Decimal(event["A"]),
-            )
-        elif kind == "markPriceUpdate":
-            market = exchange.markets[symbol]
-            market.funding_rate = Decimal(event.get("r") or "0")
-            exchange.mark(symbol, Decimal(event["p"]), Decimal(event.get("i") or event["p"]))
+        if event.e == "bookTicker":
+            if isinstance(event.a, str) and isinstance(event.b, str):
+                exchange.quote(
+                    event.s,
+                    Decimal(event.b),
+                    Decimal(event.B),
+                    Decimal(event.a),
+                    Decimal(event.A),
+                )
+        elif event.e == "markPriceUpdate":
+            mark = Decimal(event.p)
+            market.funding_rate = Decimal(event.r or "0")
+            exchange.mark(event.s, mark, Decimal(event.i) if event.i else mark)
             exchange.publisher.mark(market)
-        elif kind == "aggTrade" or event.get("X", "MARKET") == "MARKET":
-            exchange.trade(
-                symbol, Decimal(event["p"]), Decimal(event["q"]), buyer_maker=bool(event.get("m"))
-            )
-    except (KeyError, InvalidOperation, TypeError):
+        elif event.X == "MARKET":
+            exchange.trade(event.s, Decimal(event.p), Decimal(event.q), buyer_maker=event.m)
+    except InvalidOperation:
         return
 
 
