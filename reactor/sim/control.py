@@ -107,7 +107,9 @@ class Control:
     def _symbol(self, body: Body) -> str:
         symbol = str(body.get("symbol", ""))
         if symbol not in self._exchange.markets:
-            raise ConfigError(f"no symbol {symbol!r}; there are: {', '.join(self._exchange.markets)}")
+            raise ConfigError(
+                f"no symbol {symbol!r}; there are: {', '.join(self._exchange.markets)}"
+            )
         return symbol
 
     def _side(self, body: Body, account: Account) -> str:
@@ -399,9 +401,7 @@ class Control:
         if self.clock is None:
             raise ConfigError("time is real here; start the simulator with --virtual-time")
         target = (
-            _whole(body, "toMs")
-            if "toMs" in body
-            else exchange.now_ms + _whole(body, "advanceMs")
+            _whole(body, "toMs") if "toMs" in body else exchange.now_ms + _whole(body, "advanceMs")
         )
         exchange.advance(target)
         self.clock.move_to(target)

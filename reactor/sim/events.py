@@ -35,7 +35,14 @@ def order_update(
         ask_notional: Notional of its resting asks.
         fill: (quantity, price, trade id, commission, realised profit, maker), if there was one.
     """
-    quantity, price, trade_id, commission, realized, maker = fill or (ZERO, ZERO, 0, ZERO, ZERO, False)
+    quantity, price, trade_id, commission, realized, maker = fill or (
+        ZERO,
+        ZERO,
+        0,
+        ZERO,
+        ZERO,
+        False,
+    )
     body: Event = {
         "s": order.symbol,
         "c": order.client_id,

@@ -159,9 +159,7 @@ class Exchange:
 
     def schedule(self, delay_ms: int, action: Callable[[], None]) -> None:
         """Do something later, in order of time and then of asking."""
-        heapq.heappush(
-            self._heap, (self.now_ms + max(0, delay_ms), next(self._order), action)
-        )
+        heapq.heappush(self._heap, (self.now_ms + max(0, delay_ms), next(self._order), action))
 
     def next_due_ms(self) -> int | None:
         """Return when something will happen by itself, or None."""
@@ -234,9 +232,7 @@ class Exchange:
             algo.on_price(self, market, "MARK_PRICE", mark)
         liquidation.check(self, market)
 
-    def set_price(
-        self, symbol: str, price: Decimal, *, mark: Decimal | None = None
-    ) -> None:
+    def set_price(self, symbol: str, price: Decimal, *, mark: Decimal | None = None) -> None:
         """Move a symbol at once: book, a trade at the price, and the mark with it."""
         market = self.markets[symbol]
         market.quote_around(price)
@@ -273,9 +269,7 @@ class Exchange:
         if not account.listen_key:
             return
         if say:
-            self.tell_user(
-                account, listen_key_expired(account.listen_key, time_ms=self.server_ms)
-            )
+            self.tell_user(account, listen_key_expired(account.listen_key, time_ms=self.server_ms))
         account.listen_key = ""
 
     def _watch_listen_key(self, account: Account, key: str) -> None:

@@ -38,9 +38,7 @@ def pay(exchange: "Exchange", market: Market) -> None:
             isolated = symbol in account.isolated
             if isolated:
                 position.isolated_wallet += amount
-            account.pay(
-                "FUNDING_FEE", symbol, amount, time_ms=now_ms, tran_id=exchange.next_id()
-            )
+            account.pay("FUNDING_FEE", symbol, amount, time_ms=now_ms, tran_id=exchange.next_id())
             exchange.tell_user(
                 account,
                 events.account_update(

@@ -48,9 +48,7 @@ def _check_cross(exchange: "Exchange", account: Account) -> None:
             account.called_margin = True
             exchange.tell_user(
                 account,
-                events.margin_call(
-                    account, cross, exchange.markets, time_ms=exchange.server_ms
-                ),
+                events.margin_call(account, cross, exchange.markets, time_ms=exchange.server_ms),
             )
     else:
         account.called_margin = False

@@ -45,9 +45,7 @@ def fills_of(exchange: "Exchange", market: Market, ask: "Ask", quantity: Decimal
     return fills
 
 
-def _cut(
-    exchange: "Exchange", ask: "Ask", quantity: Decimal, fills: list[Level]
-) -> list[Level]:
+def _cut(exchange: "Exchange", ask: "Ask", quantity: Decimal, fills: list[Level]) -> list[Level]:
     """Apply the fault that fills a market order only in part."""
     if not exchange.faults:
         return fills
@@ -310,9 +308,7 @@ def on_trade(exchange: "Exchange", market: Market, price: Decimal) -> None:
 
 def on_quote(exchange: "Exchange", market: Market) -> None:
     """Fill resting orders that the opposite best price has reached."""
-    _sweep(
-        exchange, market, bids_down_to=market.book.ask, asks_up_to=market.book.bid, strict=False
-    )
+    _sweep(exchange, market, bids_down_to=market.book.ask, asks_up_to=market.book.bid, strict=False)
 
 
 def _sweep(

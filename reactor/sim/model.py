@@ -181,7 +181,9 @@ class Position:
             closing = min(abs(quantity), abs(before))
             closed = closing if before > 0 else -closing
             released = (
-                self.cost if closing == abs(before) else (self.cost * closed / before).quantize(QUANTUM)
+                self.cost
+                if closing == abs(before)
+                else (self.cost * closed / before).quantize(QUANTUM)
             )
             profit = closed * price - released
             self.cost -= released

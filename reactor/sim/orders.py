@@ -113,9 +113,7 @@ def read(exchange: "Exchange", account: Account, params: Parameters) -> Ask:
         filters.check_price(market.rules, price)
         filters.check_percent(market, side, price)
     if not closing:
-        filters.check_notional(
-            market.rules, quantity * (price if kind == "LIMIT" else market.mark)
-        )
+        filters.check_notional(market.rules, quantity * (price if kind == "LIMIT" else market.mark))
     if market.status != "TRADING":
         raise Refusal(-1122)
     return Ask(
@@ -167,9 +165,7 @@ def place(exchange: "Exchange", account: Account, ask: Ask) -> Order:
         raise Refusal(-4400)
     if account.cooling_off and not closing:
         raise Refusal(-4192)
-    quantity, knocked = (
-        _reducing(account, ask) if closing else (ask.quantity, list[Order]())
-    )
+    quantity, knocked = _reducing(account, ask) if closing else (ask.quantity, list[Order]())
     if ask.type == "LIMIT" and len(account.open_orders(ask.symbol)) >= ORDERS_MAX:
         raise Refusal(-2025)
     if not closing:

@@ -123,8 +123,6 @@ class Parameters:
         value = self.text(name)
         if value and not CLIENT_ID.match(value):
             if len(value) > 36:
-                raise Refusal(
-                    -4015, text="Client order id length should not be more than 36 chars"
-                )
+                raise Refusal(-4015, text="Client order id length should not be more than 36 chars")
             raise Refusal(-4015)
         return value

@@ -158,8 +158,12 @@ class Publisher:
         if not head and stream in self._depth_ids and previous == market.update_id:
             return
         now_ms = exchange.now_ms
-        bids = [row for row, _ in zip(market.book.offers("SELL", now_ms), range(count), strict=False)]
-        asks = [row for row, _ in zip(market.book.offers("BUY", now_ms), range(count), strict=False)]
+        bids = [
+            row for row, _ in zip(market.book.offers("SELL", now_ms), range(count), strict=False)
+        ]
+        asks = [
+            row for row, _ in zip(market.book.offers("BUY", now_ms), range(count), strict=False)
+        ]
         first = min(previous + 1, market.update_id)
         payload = frames.depth(
             market, bids, asks, exchange.server_ms, first_id=first, previous_id=previous

@@ -114,7 +114,11 @@ def answer(exchange: "Exchange", request: Request) -> Response:
         credential = _who(exchange, endpoint, request)
         account_name = credential.account if credential else ""
         facts = request_facts(request.method, request.path, params, account_name, "rest")
-        rule = exchange.faults.take(faults.REQUEST, facts, exchange.now_ms) if exchange.faults else None
+        rule = (
+            exchange.faults.take(faults.REQUEST, facts, exchange.now_ms)
+            if exchange.faults
+            else None
+        )
         before(exchange, rule, response)
         if endpoint.security == "signed" and credential is not None:
             _check_signature(credential, request)
@@ -221,9 +225,7 @@ def check_time(exchange: "Exchange", params: Parameters) -> None:
             raise Refusal(-5028)
 
 
-def before(
-    exchange: "Exchange", rule: faults.FaultRule | None, response: Response
-) -> None:
+def before(exchange: "Exchange", rule: faults.FaultRule | None, response: Response) -> None:
     """Apply what a fault does before a request is executed."""
     if rule is None:
         return

@@ -69,9 +69,7 @@ def account_v3(call: Call) -> Any:
     return {
         **answers.totals(call.account, margins),
         "assets": [answers.asset(call.account, margins)],
-        "positions": [
-            answers.account_position_v3(v) for v in _views(call, None, every=False)
-        ],
+        "positions": [answers.account_position_v3(v) for v in _views(call, None, every=False)],
     }
 
 

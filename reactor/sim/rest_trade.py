@@ -284,18 +284,14 @@ ENDPOINTS: Final = {
     ("GET", "/fapi/v1/order"): Endpoint(handler=query_order),
     ("DELETE", "/fapi/v1/order"): Endpoint(handler=cancel_order, trade=True),
     ("DELETE", "/fapi/v1/allOpenOrders"): Endpoint(handler=cancel_all, trade=True),
-    ("POST", "/fapi/v1/batchOrders"): Endpoint(
-        handler=batch, weight=5, orders=(5, 1), trade=True
-    ),
+    ("POST", "/fapi/v1/batchOrders"): Endpoint(handler=batch, weight=5, orders=(5, 1), trade=True),
     ("DELETE", "/fapi/v1/batchOrders"): Endpoint(handler=cancel_batch, trade=True),
     ("POST", "/fapi/v1/countdownCancelAll"): Endpoint(handler=countdown, weight=10, trade=True),
     ("GET", "/fapi/v1/openOrder"): Endpoint(handler=open_order),
     ("GET", "/fapi/v1/openOrders"): Endpoint(handler=open_orders, weight=_listed),
     ("GET", "/fapi/v1/allOrders"): Endpoint(handler=all_orders, weight=5),
     ("GET", "/fapi/v1/userTrades"): Endpoint(handler=user_trades, weight=5),
-    ("POST", "/fapi/v1/algoOrder"): Endpoint(
-        handler=new_algo, weight=0, orders=ORDER, trade=True
-    ),
+    ("POST", "/fapi/v1/algoOrder"): Endpoint(handler=new_algo, weight=0, orders=ORDER, trade=True),
     ("DELETE", "/fapi/v1/algoOrder"): Endpoint(handler=cancel_algo, trade=True),
     ("GET", "/fapi/v1/algoOrder"): Endpoint(handler=query_algo),
     ("DELETE", "/fapi/v1/algoOpenOrders"): Endpoint(handler=cancel_all_algos, trade=True),

@@ -209,7 +209,9 @@ class Server:
             raise
         except Exception as error:  # noqa: BLE001 -- no request may take the server down
             self._report(error)
-            return web.json_response({"code": -1000, "msg": "An unknown error occurred."}, status=500)
+            return web.json_response(
+                {"code": -1000, "msg": "An unknown error occurred."}, status=500
+            )
 
     async def _http(self, http: web.Request) -> web.StreamResponse:
         if http.method == "POST" and http.path in ORDER_PATHS:

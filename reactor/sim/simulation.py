@@ -22,9 +22,7 @@ class Simulation:
         prices: PriceSource | None = None,
         symbols: dict[str, SymbolRules] | None = None,
     ) -> None:
-        self.exchange = Exchange(
-            now_ms=now_ms, settings=settings, prices=prices, symbols=symbols
-        )
+        self.exchange = Exchange(now_ms=now_ms, settings=settings, prices=prices, symbols=symbols)
         self.hub = Hub(self.exchange)
         self.control = Control(self.exchange, self.hub)
 

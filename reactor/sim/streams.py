@@ -242,12 +242,12 @@ class Hub:
         if not isinstance(message, dict):
             return {"error": {"code": 2, "msg": "Invalid request: request must be an object"}}
         number = message.get("id")
-        if isinstance(number, bool) or not (
-            number is None or isinstance(number, int | str)
-        ) or (isinstance(number, int) and number < 0):
-            return {
-                "error": {"code": 2, "msg": "Invalid request: id must be an unsigned integer"}
-            }
+        if (
+            isinstance(number, bool)
+            or not (number is None or isinstance(number, int | str))
+            or (isinstance(number, int) and number < 0)
+        ):
+            return {"error": {"code": 2, "msg": "Invalid request: id must be an unsigned integer"}}
         method, params = message.get("method"), message.get("params", [])
         handlers = {
             "SUBSCRIBE": self._on_subscribe,
@@ -384,8 +384,10 @@ class Hub:
         }
         rule = exchange.faults.take(faults.MESSAGE, facts, exchange.now_ms)
         kind = rule.do if rule else ""
-        if connection.held and (not rule or kind != "reorder") and (
-            connection.held[0][0] != (event or stream)
+        if (
+            connection.held
+            and (not rule or kind != "reorder")
+            and (connection.held[0][0] != (event or stream))
         ):
             # A message of another kind goes first, then what was held back.
             self._send(connection, frame)
@@ -399,9 +401,7 @@ class Hub:
             self._send(connection, frame)
             self._send(connection, frame)
         elif kind == "delay":
-            exchange.schedule(
-                exchange.faults.span_ms(rule), lambda: self._send(connection, frame)
-            )
+            exchange.schedule(exchange.faults.span_ms(rule), lambda: self._send(connection, frame))
         elif kind == "reorder":
             connection.held.append((event or stream, frame))
         elif kind == "mute":

@@ -178,10 +178,24 @@ def default_symbols() -> dict[str, SymbolRules]:
             (4, 1),
             ("0.3070", "20000"),
         ),
-        _rules("BNB", "850.000", "0.010", "0.01", "100000", "2000", "5", (3, 2), ("6.600", "100000")),
+        _rules(
+            "BNB", "850.000", "0.010", "0.01", "100000", "2000", "5", (3, 2), ("6.600", "100000")
+        ),
         _rules("ATOM", "3.500", "0.001", "0.01", "50000", "25000", "5", (3, 2), ("0.204", "10000")),
-        _rules("XRP", "2.2000", "0.0001", "0.1", "10000000", "2000000", "5", (4, 1), ("0.0143", "100000")),
-        _rules("ADA", "0.55000", "0.00010", "1", "2000000", "300000", "5", (5, 0), ("0.01740", "100")),
+        _rules(
+            "XRP",
+            "2.2000",
+            "0.0001",
+            "0.1",
+            "10000000",
+            "2000000",
+            "5",
+            (4, 1),
+            ("0.0143", "100000"),
+        ),
+        _rules(
+            "ADA", "0.55000", "0.00010", "1", "2000000", "300000", "5", (5, 0), ("0.01740", "100")
+        ),
     )
     return {row.symbol: row for row in rows}
 
@@ -206,6 +220,7 @@ def symbol_entry(rules: SymbolRules, status: str) -> dict[str, Any]:
         "baseAssetPrecision": 8,
         "quotePrecision": 8,
         "underlyingType": "COIN",
+        "settlePlan": 0,
         "underlyingSubType": ["PoW" if rules.base == "BTC" else "Layer-1"],
         "triggerProtect": str(rules.trigger_protect),
         "liquidationFee": str(rules.liquidation_fee),

@@ -153,9 +153,7 @@ class WsApiSession:
             raise missing("apiKey")
         return rest.credential_of(self._exchange, api_key, trade=trade)
 
-    def _check(
-        self, credential: Credential, raw: Mapping[str, Any], params: Parameters
-    ) -> None:
+    def _check(self, credential: Credential, raw: Mapping[str, Any], params: Parameters) -> None:
         """Hold a request's signature and time against what they must be."""
         signature = raw.get("signature")
         if signature is None and credential is self._credential:

@@ -24,7 +24,9 @@ def rest(exchange: Any) -> Any:
 
 
 def order(rest: Any, **params: Any) -> Any:
-    return rest.new_order(**{"symbol": "BTCUSDT", "quantity": 0.01, "type": "MARKET", **params}).data()
+    return rest.new_order(
+        **{"symbol": "BTCUSDT", "quantity": 0.01, "type": "MARKET", **params}
+    ).data()
 
 
 def test_every_answer_fits_the_strict_models(rest: Any) -> None:

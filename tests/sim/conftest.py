@@ -16,9 +16,7 @@ def make() -> Callable[..., Desk]:
     """Return a maker of exchanges."""
 
     def build(*, prices: PriceSource | None = None, **settings: Any) -> Desk:
-        simulation = Simulation(
-            now_ms=START_MS, settings=Settings(**settings), prices=prices
-        )
+        simulation = Simulation(now_ms=START_MS, settings=Settings(**settings), prices=prices)
         return Desk(simulation)
 
     return build

@@ -49,13 +49,19 @@ def test_an_error_before_and_after_execution(desk: Desk) -> None:
 
 @shows("unknown_executed", "unknown_lost", "lost")
 def test_1007_after_executing_and_without(desk: Desk) -> None:
-    for kind, quantity in (("unknown_executed", "0.100"), ("unknown_lost", "0.100"), ("lost", "0.100")):
+    for kind, quantity in (
+        ("unknown_executed", "0.100"),
+        ("unknown_lost", "0.100"),
+        ("lost", "0.100"),
+    ):
         desk.fault(do=kind, at=ORDER)
         with pytest.raises(Refused) as refused:
             desk.order(side="BUY", quantity="0.1", newClientOrderId=f"x-{kind}")
         assert refused.value.code == -1007
         assert str(desk.positions()["BTCUSDT", "BOTH"]) == quantity
-    found = desk.ask("GET", "/fapi/v1/order", symbol="BTCUSDT", origClientOrderId="x-unknown_executed")
+    found = desk.ask(
+        "GET", "/fapi/v1/order", symbol="BTCUSDT", origClientOrderId="x-unknown_executed"
+    )
     assert found["status"] == "FILLED"
     with pytest.raises(Refused) as missing:
         desk.ask("GET", "/fapi/v1/order", symbol="BTCUSDT", origClientOrderId="x-unknown_lost")

@@ -17,7 +17,10 @@ def test_a_market_order_opens_a_position_and_tells_it_in_order(desk: Desk) -> No
     assert answer["executedQty"] == "0.500"
     assert not {"avgPrice", "cumQuote"} & set(answer)
     events = told(stream)
-    assert [(e["e"], e.get("o", {}).get("X") if e["e"] == "ORDER_TRADE_UPDATE" else None) for e in events] == [
+    assert [
+        (e["e"], e.get("o", {}).get("X") if e["e"] == "ORDER_TRADE_UPDATE" else None)
+        for e in events
+    ] == [
         ("ORDER_TRADE_UPDATE", "NEW"),
         ("TRADE_LITE", None),
         ("ACCOUNT_UPDATE", None),
@@ -58,9 +61,7 @@ def test_hedge_legs_are_independent(hedged: Desk) -> None:
 
 def test_a_resting_limit_order_fills_as_maker_when_the_market_comes(desk: Desk) -> None:
     stream = desk.user_stream()
-    placed = desk.order(
-        side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.1", price="81000"
-    )
+    placed = desk.order(side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.1", price="81000")
     assert placed["status"] == "NEW"
     told(stream)
     desk.price("80990")

@@ -35,7 +35,10 @@ def test_the_test_vector_of_the_facts(desk: Desk) -> None:
 
 @pytest.mark.parametrize("place", ["query", "body", "both"])
 def test_parameters_may_be_in_query_body_or_both(desk: Desk, place: str) -> None:
-    first, second = "symbol=BTCUSDT&side=BUY&type=MARKET", f"quantity=0.1&timestamp={desk.exchange.server_ms}"
+    first, second = (
+        "symbol=BTCUSDT&side=BUY&type=MARKET",
+        f"quantity=0.1&timestamp={desk.exchange.server_ms}",
+    )
     if place == "both":
         query, body = first, f"{second}&signature={digest(first + second)}"
     else:
@@ -49,9 +52,7 @@ def test_parameters_may_be_in_query_body_or_both(desk: Desk, place: str) -> None
 def test_the_query_string_wins_over_the_body(desk: Desk) -> None:
     query = "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.1"
     body = f"quantity=0.2&timestamp={desk.exchange.server_ms}"
-    response = desk.raw(
-        "POST", "/fapi/v1/order", query, f"{body}&signature={digest(query + body)}"
-    )
+    response = desk.raw("POST", "/fapi/v1/order", query, f"{body}&signature={digest(query + body)}")
     assert json.loads(response.body)["origQty"] == "0.100"
 
 
@@ -192,7 +193,16 @@ def test_algo_methods_and_account_queries_of_the_websocket_api(desk: Desk) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "1", '{"id":1}', '{"id":[],"method":"ping"}', '{"id":1,"method":"x","params":[]}']
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "1",
+        '{"id":1}',
+        '{"id":[],"method":"ping"}',
+        '{"id":1,"method":"x","params":[]}',
+    ],
 )
 def test_rubbish_on_the_websocket_api_is_answered(desk: Desk, text: str) -> None:
     connection = desk.simulation.connect("/ws-fapi/v1")

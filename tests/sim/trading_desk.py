@@ -91,7 +91,9 @@ class Desk:
         )
         answer = json.loads(response.body)
         if response.status != 200:
-            raise Refused(response.status, answer if "code" in answer else {"code": 0, "msg": answer})
+            raise Refused(
+                response.status, answer if "code" in answer else {"code": 0, "msg": answer}
+            )
         return answer
 
     def fault(self, **rule: Any) -> None:
