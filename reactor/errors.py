@@ -5,7 +5,9 @@ ReactorError
 │   ├── PlanError          a plan file: unknown key, value out of range, contradiction
 │   ├── ConfigError        a configuration file or an option
 │   ├── TapeError          a file that is not a tape, or cannot be read at all
+│   ├── RecordingError     a file of another program that cannot be made into a tape
 │   └── CandleFileError    a candle file: missing column, bad row
+├── TapeLineDamaged        one line of a tape cannot be read; reported and skipped, never fatal
 ├── ExchangeError          the exchange sent what it should not
 │   └── DecodeError        one frame or body that cannot be read; counted, never fatal
 └── InvariantError         a rule that money depends on would have been broken: our bug
@@ -35,8 +37,16 @@ class TapeError(BadInputError):
     """A file that is no tape, or that cannot be read at all. Damage inside a tape is not this."""
 
 
+class RecordingError(BadInputError):
+    """A recording of another program that is not what it should be, or holds nothing to import."""
+
+
 class CandleFileError(BadInputError):
     """A candle file with a missing column or a bad row."""
+
+
+class TapeLineDamaged(ReactorError):  # noqa: N818 - the field's word; it never reaches a user
+    """One line inside a tape that cannot be read. Reported with its number and skipped."""
 
 
 class ExchangeError(ReactorError):

@@ -1,0 +1,151 @@
+"""What the engine concluded: immutable values. What the shell does with them is its own business.
+
+Every decision carries the receive time of what caused it (`t_ns`, nanoseconds since the Unix epoch; a
+timer's carries its due time) and the number of the last accepted trigger-price tick of its symbol.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+Side = Literal["LONG", "SHORT"]
+
+
+class Reason(StrEnum):
+    """Why something was closed."""
+
+    STOP_LOSS = "stop_loss"
+    BREAK_EVEN = "break_even"
+    TRAILING_STOP = "trailing_stop"
+    TAKE_PROFIT = "take_profit"
+    HARVEST = "harvest"
+    TIME_STOP = "time_stop"
+    LIQUIDATION_GUARD = "liquidation_guard"
+    LOSS_GUARD = "loss_guard"
+    MANUAL = "manual"
+    # Only of a closed position: somebody else did it.
+    HARD_STOP = "hard_stop"
+    LIQUIDATION = "liquidation"
+    ADL = "adl"
+    EXTERNAL = "external"
+    FLIP = "flip"
+
+
+class StopKind(StrEnum):
+    """What put the stop where it stands."""
+
+    STOP_LOSS = "stop_loss"
+    BREAK_EVEN = "break_even"
+    TRAILING_STOP = "trailing_stop"
+    MANUAL = "manual"
+
+
+class Opened(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="opened"):
+    """An epoch began: a position is guarded from here on."""
+
+    t_ns: int
+    tick: int
+    symbol: str
+    side: Side
+    epoch: int
+    quantity: Decimal
+    entry: Decimal
+    plan: str
+    atr: Decimal | None
+    stop: Decimal
+    targets: tuple[tuple[Decimal | None, Decimal], ...]
+
+
+class StopMoved(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="stop"):
+    """The stop stands somewhere better now, or is of another kind."""
+
+    t_ns: int
+    tick: int
+    symbol: str
+    side: Side
+    epoch: int
+    kind: StopKind
+    stop: Decimal
+    price: Decimal
+
+
+class Exit(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="exit"):
+    """Close this much now, at market. `full` is a close of everything, pursued until flat."""
+
+    t_ns: int
+    tick: int
+    symbol: str
+    side: Side
+    epoch: int
+    number: int
+    attempt: int
+    order_id: str
+    full: bool
+    reasons: tuple[Reason, ...]
+    price: Decimal
+    quantity: Decimal
+    remaining: Decimal
+    stop: Decimal
+
+
+class Closed(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="closed"):
+    """The epoch ended: flat, or flipped to the other side."""
+
+    t_ns: int
+    tick: int
+    symbol: str
+    side: Side
+    epoch: int
+    reason: Reason
+    realized: Decimal | None
+    r_multiple: Decimal | None
+
+
+class HeldBack(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="held_back"):
+    """A level that a recomputation would have put at or through the price waits for the price."""
+
+    t_ns: int
+    tick: int
+    symbol: str
+    side: Side
+    epoch: int
+    what: Literal["stop", "target"]
+    level: Decimal
+    price: Decimal | None
+
+
+class OutcomeAsked(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="ask"):
+    """The outcome of an order is unknown: ask the exchange for this id before anything is resent."""
+
+    t_ns: int
+    tick: int
+    symbol: str
+    side: Side
+    epoch: int
+    order_id: str
+
+
+class OrdersCancelled(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="cancel_orders"):
+    """The epoch ended: every order of ours that belongs to it is to be cancelled."""
+
+    t_ns: int
+    tick: int
+    symbol: str
+    side: Side
+    epoch: int
+
+
+class Alarm(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="alarm"):
+    """Something a person should know: it is never silently fine."""
+
+    t_ns: int
+    tick: int
+    symbol: str
+    side: Side | None
+    epoch: int | None
+    what: str
+
+
+Decision = Opened | StopMoved | Exit | Closed | HeldBack | OutcomeAsked | OrdersCancelled | Alarm

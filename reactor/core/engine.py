@@ -1,0 +1,614 @@
+"""The engine: ticks and events in, decisions out.
+
+    tick ─▶ quiet? ──yes──▶ ()                      two comparisons, nothing allocated
+              │ no
+              ▼
+           counts? (duplicate, late, suspect) ─▶ candles ─▶ machines ─▶ decisions ─▶ armed again
+
+Ticks are calls, one method a source; everything else is an event. All answer with decisions, which are
+values: sending, journaling and showing them is no business of the engine. It never reads a clock: every
+call brings its receive time, and `due_ns` says when `on_time` has something to do.
+
+Machines live exactly as long as their epoch. A position that closes takes its machine, its peak, its
+taken rungs and its exiting state with it; the next position of the same symbol and side starts fresh.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from math import inf
+
+from reactor.core.candles import Candle, CandleSeries
+from reactor.core.decisions import Alarm, Decision, Reason, Side
+from reactor.core.events import PositionReport
+from reactor.core.exact import from_float
+from reactor.core.lifecycle import Event
+from reactor.core.machine import Filters, Machine
+from reactor.core.market import Awaited, Market, Quote, Source, book_quote, number, price_quote
+from reactor.core.orders import Fills, OrderIds, Orders, plain_order_id
+from reactor.core.plan import INTERVAL_MS, Plan
+
+NO_FILTERS = Filters()
+NEVER_NS = 1 << 62
+
+PlanFor = Callable[[str, Side], Plan]
+SIDES: tuple[Side, Side] = ("LONG", "SHORT")
+
+
+class _Markets(dict[str, Market | None]):
+    """The markets of one source; a symbol met for the first time gets one if a plan looks there."""
+
+    __slots__ = ("_make", "_source")
+
+    def __init__(self, source: Source, make: Callable[[Source, str], Market | None]) -> None:
+        super().__init__()
+        self._source: Source = source
+        self._make = make
+
+    def __missing__(self, symbol: str) -> Market | None:
+        market = self[symbol] = self._make(self._source, symbol)
+        return market
+
+
+class Engine:
+    """Guards positions: feeds ticks to their machines and keeps their epochs.
+
+    Attributes:
+        due_ns: when the clock next has something to do (nanoseconds since the Unix epoch).
+        positions: the machines of the open epochs by (symbol, side).
+    """
+
+    __slots__ = (
+        "_atr_fixed",
+        "_book",
+        "_epochs",
+        "_fills",
+        "_filters_for",
+        "_last",
+        "_mark",
+        "_order_ids",
+        "_plan_for",
+        "due_ns",
+        "positions",
+    )
+
+    def __init__(
+        self,
+        *,
+        plan_for: PlanFor,
+        filters_for: Callable[[str], Filters] | None = None,
+        fixed_atr: dict[str, Decimal] | None = None,
+        fills: Fills = Fills.REPORTED,
+        order_ids: OrderIds = plain_order_id,
+    ) -> None:
+        """Builds an engine that guards nothing yet.
+
+        Args:
+            plan_for: the plan of a symbol and side; asked when an epoch opens, and once per symbol to
+                learn which price source and candles it will need.
+            filters_for: tick size and lot step of a symbol; nothing is rounded without it.
+            fixed_atr: ATRs (price units) to use instead of the candle-built ones, by symbol.
+            fills: reported by the exchange (live), or simulated.
+            order_ids: the pure function that names orders.
+        """
+        self._plan_for = plan_for
+        self._filters_for = filters_for or (lambda _: NO_FILTERS)
+        self._atr_fixed = fixed_atr or {}
+        self._fills = fills
+        self._order_ids = order_ids
+        self._epochs = 0
+        self._last = _Markets("last", self._make_market)
+        self._mark = _Markets("mark", self._make_market)
+        self._book = _Markets("book", self._make_market)
+        self.positions: dict[tuple[str, Side], Machine] = {}
+        self.due_ns = NEVER_NS
+
+    # Ticks ------------------------------------------------------------------------------------
+
+    def on_last(
+        self, symbol: str, price: str, trade_id: int, t_event_ms: int, t_recv_ns: int
+    ) -> Sequence[Decision]:
+        """Takes an aggregated trade.
+
+        Args:
+            symbol: as Binance writes it, upper case.
+            price: as it came, a decimal text.
+            trade_id: the aggregate trade id (`a`); what is not above the last one does not count.
+            t_event_ms: trade time (`T`), exchange clock.
+            t_recv_ns: receive time.
+
+        Returns:
+            The decisions; empty for a quiet tick.
+        """
+        market = self._last[symbol]
+        if market is not None:
+            value = number(price)
+            if (
+                market.low < value < market.high
+                and trade_id > market.last_id
+                and market.since_ms <= t_event_ms < market.until_ms
+                and t_recv_ns < self.due_ns
+                and len(price) < 17
+            ):
+                market.last_id = trade_id
+                market.text = price
+                market.known_quote = None
+                market.t_event_ms = t_event_ms
+                market.t_recv_ns = t_recv_ns
+                market.ticks += 1
+                return ()
+        out = self._due(t_recv_ns)
+        market = self._last[symbol]
+        if market is not None:
+            if not market.aggregated:
+                # From the first aggTrade on, raw trades of the symbol are ignored; ids start anew.
+                market.aggregated = True
+                market.last_id = -1
+                market.suspect = None
+            self._tick(market, price, "", trade_id, t_event_ms, t_recv_ns, out)
+        return out
+
+    def on_trade(
+        self, symbol: str, price: str, trade_id: int, t_event_ms: int, t_recv_ns: int
+    ) -> Sequence[Decision]:
+        """Takes a raw trade (`t`, `T`): a last-price tick where the symbol has no aggTrades."""
+        market = self._last[symbol]
+        if market is not None:
+            value = number(price)
+            if (
+                market.low < value < market.high
+                and trade_id > market.trade_id
+                and not market.aggregated
+                and market.since_ms <= t_event_ms < market.until_ms
+                and t_recv_ns < self.due_ns
+                and len(price) < 17
+            ):
+                market.trade_id = trade_id
+                market.text = price
+                market.known_quote = None
+                market.t_event_ms = t_event_ms
+                market.t_recv_ns = t_recv_ns
+                market.ticks += 1
+                return ()
+        out = self._due(t_recv_ns)
+        market = self._last[symbol]
+        if market is not None and not market.aggregated:
+            # Until an aggTrade comes, its id field holds a value that no aggTrade is above, so that
+            # the first one cannot pass for quiet.
+            market.last_id = market.trade_id
+            self._tick(market, price, "", trade_id, t_event_ms, t_recv_ns, out)
+            market.trade_id, market.last_id = market.last_id, NEVER_NS
+        return out
+
+    def on_mark(
+        self, symbol: str, price: str, t_event_ms: int, t_recv_ns: int
+    ) -> Sequence[Decision]:
+        """Takes a mark price; its event time (`E`) is its id."""
+        market = self._mark[symbol]
+        if market is not None:
+            value = number(price)
+            if (
+                market.low < value < market.high
+                and t_event_ms > market.last_id
+                and market.since_ms <= t_event_ms < market.until_ms
+                and t_recv_ns < self.due_ns
+                and len(price) < 17
+            ):
+                market.last_id = market.t_event_ms = t_event_ms
+                market.text = price
+                market.known_quote = None
+                market.t_recv_ns = t_recv_ns
+                market.ticks += 1
+                return ()
+        out = self._due(t_recv_ns)
+        market = self._mark[symbol]
+        if market is not None:
+            self._tick(market, price, "", t_event_ms, t_event_ms, t_recv_ns, out)
+        return out
+
+    def on_book(
+        self, symbol: str, bid: str, ask: str, update_id: int, t_event_ms: int, t_recv_ns: int
+    ) -> Sequence[Decision]:
+        """Takes the best bid and ask (`u`, `T`): the bid is a LONG's price, the ask a SHORT's."""
+        market = self._book[symbol]
+        if market is not None:
+            bid_value, ask_value = number(bid), number(ask)
+            if (
+                market.low < bid_value < market.high
+                and market.ask_low < ask_value < market.ask_high
+                and update_id > market.last_id
+                and market.since_ms <= t_event_ms < market.until_ms
+                and t_recv_ns < self.due_ns
+                and len(bid) < 17
+                and len(ask) < 17
+            ):
+                market.last_id = update_id
+                market.text = bid
+                market.ask_text = ask
+                market.known_quote = None
+                market.t_event_ms = t_event_ms
+                market.t_recv_ns = t_recv_ns
+                market.ticks += 1
+                return ()
+        out = self._due(t_recv_ns)
+        market = self._book[symbol]
+        if market is not None:
+            self._tick(market, bid, ask, update_id, t_event_ms, t_recv_ns, out)
+        return out
+
+    def _tick(
+        self,
+        market: Market,
+        text: str,
+        ask_text: str,
+        tick_id: int,
+        t_event_ms: int,
+        t_recv_ns: int,
+        out: list[Decision],
+    ) -> None:
+        """A tick that may matter."""
+        if tick_id <= market.last_id:
+            market.duplicates += 1
+            return
+        market.last_id = tick_id
+        if ask_text:
+            quote = book_quote(text, ask_text, t_event_ms)
+        else:
+            quote = price_quote(text, t_event_ms)
+        accepted = market.accept(quote)
+        if not accepted:
+            out.append(
+                Alarm(
+                    t_ns=t_recv_ns,
+                    tick=market.ticks,
+                    symbol=market.symbol,
+                    side=None,
+                    epoch=None,
+                    what=f"suspect {market.source} price {text}: too far from the last; not counted",
+                )
+            )
+        for tick in accepted:
+            self._count(market, tick, t_recv_ns, out)
+        self._settle(market)
+
+    def _count(self, market: Market, tick: Quote, t_recv_ns: int, out: list[Decision]) -> None:
+        """An accepted tick: candles first, then the rules."""
+        self._close_candles(market, tick.t_event_ms, t_recv_ns, out)
+        for position in market.awaited:
+            self._open(market, position, t_ns=t_recv_ns, tick=market.ticks, price=None, out=out)
+        market.awaited.clear()
+        market.count(tick, t_recv_ns=t_recv_ns)
+        for series in market.series.values():
+            series.tick(tick.candle, tick.t_event_ms)
+        for machine in market.machines:
+            is_long = machine.side == "LONG"
+            out += machine.on_tick(
+                tick.long if is_long else tick.short,
+                double=tick.long_double if is_long else tick.short_double,
+                is_short=tick.is_short,
+                t_ns=t_recv_ns,
+                tick=market.ticks,
+            )
+
+    def _close_candles(
+        self, market: Market, t_event_ms: int, t_ns: int, out: list[Decision]
+    ) -> None:
+        last = market.quote()
+        for series in market.series.values():
+            if last is not None and series.start_ms <= last.t_event_ms < series.end_ms:
+                # The quiet path stores the last price, not the candle's close.
+                series.tick(last.candle, last.t_event_ms)
+            while series.roll(t_event_ms):
+                self._candle_closed(market, series, t_ns, out)
+
+    def _candle_closed(
+        self, market: Market, series: CandleSeries, t_ns: int, out: list[Decision]
+    ) -> None:
+        for machine in market.machines:
+            if INTERVAL_MS[machine.plan.atr.interval] == series.interval_ms:
+                self._see(market, machine)
+                atr = self._atr(market, machine.plan)
+                machine.on_candle(atr=atr, close=from_float(series.close), t_ns=t_ns, out=out)
+
+    # Positions --------------------------------------------------------------------------------
+
+    def expect(
+        self,
+        symbol: str,
+        side: Side,
+        quantity: Decimal,
+        entry: Decimal,
+        *,
+        margin: Decimal | None = None,
+        liquidation_price: Decimal | None = None,
+    ) -> None:
+        """Opens a position at the symbol's first trigger-price tick, before that tick is evaluated.
+
+        Args:
+            symbol: as Binance writes it.
+            side: LONG or SHORT.
+            quantity: in base units, positive.
+            entry: average entry price, positive.
+            margin: the position's margin in quote units, for the loss guard.
+            liquidation_price: for the liquidation guard.
+        """
+        market = self.market(self._plan_for(symbol, side).trigger, symbol)
+        assert market is not None
+        market.awaited.append(Awaited(side, quantity, entry, margin, liquidation_price))
+        market.arm()
+
+    def on_position(self, report: PositionReport) -> Sequence[Decision]:
+        """Takes what the exchange says of one position: opened, grown, reduced, closed."""
+        out = self._due(report.t_ns)
+        machine = self.positions.get((report.symbol, report.side))
+        if machine is None:
+            if report.quantity > 0:
+                self._open_reported(report, out)
+            return out
+        market = self._market_of(machine)
+        self._see(market, machine)
+        if not report.quantity:
+            machine.orders.end(report.cause, t_ns=report.t_ns, tick=market.ticks, out=out)
+        else:
+            grown = report.quantity > machine.orders.quantity
+            machine.orders.on_quantity(report.quantity)
+            if grown or report.entry != machine.entry:
+                machine.on_added(entry=report.entry, t_ns=report.t_ns, out=out)
+            self._take_risk(machine, report)
+            if report.snapshot:
+                machine.still_open(t_ns=report.t_ns, out=out)
+        self._settle(market)
+        return out
+
+    def release(
+        self, symbol: str, side: Side, *, t_ns: int
+    ) -> tuple[Machine | None, list[Decision]]:
+        """Ends an epoch whose name for the end is not known yet (its trade has not been reported).
+
+        Returns:
+            The machine, so that its `orders.closed(reason)` can follow, and the decisions so far.
+        """
+        out = self._due(t_ns)
+        machine = self.positions.get((symbol, side))
+        if machine is not None:
+            market = self._market_of(machine)
+            self._see(market, machine)
+            machine.orders.release(t_ns=t_ns, tick=market.ticks, out=out)
+            self._settle(market)
+        return machine, out
+
+    def _open_reported(self, report: PositionReport, out: list[Decision]) -> None:
+        market = self.market(self._plan_for(report.symbol, report.side).trigger, report.symbol)
+        assert market is not None
+        quote = market.quote()
+        price = None if quote is None else quote.long if report.side == "LONG" else quote.short
+        position = Awaited(
+            report.side, report.quantity, report.entry, report.margin, report.liquidation_price
+        )
+        self._open(market, position, t_ns=report.t_ns, tick=market.ticks, price=price, out=out)
+        self._settle(market)
+
+    def _open(
+        self,
+        market: Market,
+        position: Awaited,
+        *,
+        t_ns: int,
+        tick: int,
+        price: Decimal | None,
+        out: list[Decision],
+    ) -> None:
+        plan = self._plan_for(market.symbol, position.side)
+        self._epochs += 1
+        orders = Orders(
+            symbol=market.symbol,
+            side=position.side,
+            epoch=self._epochs,
+            opened_ns=t_ns,
+            quantity=position.quantity,
+            entry=position.entry,
+            fills=self._fills,
+            order_ids=self._order_ids,
+        )
+        machine = Machine(
+            symbol=market.symbol,
+            side=position.side,
+            epoch=self._epochs,
+            opened_ns=t_ns,
+            plan=plan,
+            filters=self._filters_for(market.symbol),
+            entry=position.entry,
+            atr=self._atr(market, plan),
+            orders=orders,
+        )
+        if price is not None:
+            machine.see(price, tick=tick)
+        machine.on_risk(liquidation_price=position.liquidation_price, margin=position.margin)
+        self.positions[market.symbol, position.side] = machine
+        market.machines.append(machine)
+        market.machines.sort(key=lambda machine: machine.side)
+        out.append(machine.opened(t_ns=t_ns))
+
+    def _take_risk(self, machine: Machine, report: PositionReport) -> None:
+        if report.liquidation_price is not None or report.margin is not None:
+            machine.on_risk(liquidation_price=report.liquidation_price, margin=report.margin)
+
+    # Orders, clock, history, operators --------------------------------------------------------
+
+    def on_outcome(
+        self,
+        symbol: str,
+        side: Side,
+        order_id: str,
+        event: Event,
+        *,
+        filled: Decimal,
+        t_ns: int,
+    ) -> Sequence[Decision]:
+        """Takes news of an exit order: accepted, filled, lapsed, rejected, unknown, found, absent.
+
+        Args:
+            symbol: the position's symbol.
+            side: the position's side.
+            order_id: the id that the exit decision carried.
+            event: what became of it.
+            filled: how much of it is filled in all, as far as known.
+            t_ns: receive time.
+        """
+        out = self._due(t_ns)
+        machine = self.positions.get((symbol, side))
+        if machine is not None:
+            market = self._market_of(machine)
+            self._see(market, machine)
+            machine.on_outcome(event, order_id=order_id, filled=filled, t_ns=t_ns, out=out)
+            self._settle(market)
+        return out
+
+    def on_time(self, now_ns: int) -> Sequence[Decision]:
+        """Fires everything that is due at or before `now_ns`, in the order of the due times."""
+        return self._due(now_ns) if now_ns >= self.due_ns else ()
+
+    def on_history(
+        self, symbol: str, source: Source, interval_ms: int, rows: Iterable[Candle], *, t_ns: int
+    ) -> Sequence[Decision]:
+        """Takes candles read from the exchange: warm-up, or what a hole left out.
+
+        Args:
+            symbol: as Binance writes it.
+            source: whose candles these are (`mark` from markPriceKlines, else klines).
+            interval_ms: their interval.
+            rows: the candles; the newest may still be forming.
+            t_ns: receive time.
+        """
+        out = self._due(t_ns)
+        market = self.market(source, symbol)
+        series = None if market is None else market.series.get(interval_ms)
+        if market is not None and series is not None:
+            last = market.quote()
+            if last is not None and series.start_ms <= last.t_event_ms < series.end_ms:
+                series.tick(last.candle, last.t_event_ms)
+            if series.load(rows):
+                self._candle_closed(market, series, t_ns, out)
+            self._settle(market)
+        return out
+
+    def on_interruption(self) -> None:
+        """Ticks were missed (a socket was down): forming candles are not wholly seen any more."""
+        for market in self.markets():
+            for series in market.series.values():
+                series.interrupt()
+
+    def on_cost(self, symbol: str, side: Side, paid: Decimal) -> None:
+        """Counts commission or funding paid for a position (negative when received), in quote units."""
+        machine = self.positions.get((symbol, side))
+        if machine is not None:
+            machine.on_cost(paid)
+            self._settle(self._market_of(machine))
+
+    def close(self, symbol: str, side: Side, *, t_ns: int) -> Sequence[Decision]:
+        """Closes a position by hand, pursued until flat."""
+        out = self._due(t_ns)
+        machine = self.positions.get((symbol, side))
+        if machine is not None:
+            market = self._market_of(machine)
+            self._see(market, machine)
+            machine.close_all(Reason.MANUAL, t_ns=t_ns, out=out)
+            self._settle(market)
+        return out
+
+    def set_stop(self, symbol: str, side: Side, price: Decimal, *, t_ns: int) -> Sequence[Decision]:
+        """Sets a position's stop by hand: the one command that may loosen it."""
+        out = self._due(t_ns)
+        machine = self.positions.get((symbol, side))
+        if machine is not None:
+            market = self._market_of(machine)
+            self._see(market, machine)
+            machine.set_stop(price, t_ns=t_ns, out=out)
+            self._settle(market)
+        return out
+
+    def pause(self, symbol: str, side: Side, *, paused: bool) -> None:
+        """Stops or resumes rungs, harvests and trailing moves; stops and guards stay on."""
+        machine = self.positions.get((symbol, side))
+        if machine is not None:
+            machine.pause(paused=paused)
+            self._settle(self._market_of(machine))
+
+    # What a reader asks -----------------------------------------------------------------------
+
+    def markets(self) -> Iterable[Market]:
+        """Every market that ticks or is waited for."""
+        for by_symbol in (self._mark, self._last, self._book):
+            yield from (market for market in by_symbol.values() if market is not None)
+
+    def market(self, source: Source, symbol: str) -> Market | None:
+        """The market of a symbol on a source; None where no plan looks at that source."""
+        return {"mark": self._mark, "last": self._last, "book": self._book}[source][symbol]
+
+    # ------------------------------------------------------------------------------------------
+
+    def _make_market(self, source: Source, symbol: str) -> Market | None:
+        plans = [self._plan_for(symbol, side) for side in SIDES]
+        plans = [plan for plan in plans if plan.trigger == source]
+        if not plans:
+            return None
+        # Where two plans differ, the tighter limit asks for confirmation sooner.
+        limit = min(plan.max_tick_jump_pct for plan in plans)
+        market = Market(symbol=symbol, source=source, jump_limit=limit)
+        for plan in plans:
+            if plan.high_volatility is not None or (
+                plan.needs_atr and symbol not in self._atr_fixed
+            ):
+                market.take_series(plan.atr)
+        return market
+
+    def _market_of(self, machine: Machine) -> Market:
+        market = self.market(machine.plan.trigger, machine.symbol)
+        assert market is not None
+        return market
+
+    def _atr(self, market: Market, plan: Plan) -> Decimal | None:
+        """The ATR for a plan's levels: fixed, or of its closed candles; 0 counts as none."""
+        fixed = self._atr_fixed.get(market.symbol)
+        if fixed is not None:
+            return fixed
+        series = market.series.get(INTERVAL_MS[plan.atr.interval])
+        if series is None:
+            return None
+        value = series.atr(period=plan.atr.period, method=plan.atr.method).value
+        return from_float(value) if value is not None and 0 < value < inf else None
+
+    def _see(self, market: Market, machine: Machine) -> None:
+        quote = market.quote()
+        if quote is not None and market.ticks > 0:
+            price = quote.long if machine.side == "LONG" else quote.short
+            machine.see(price, tick=market.ticks)
+
+    def _due(self, now_ns: int) -> list[Decision]:
+        out: list[Decision] = []
+        while now_ns >= self.due_ns:
+            due = self.due_ns
+            for market in self.markets():
+                if market.due_ns is not None and market.due_ns <= due:
+                    for machine in market.machines:
+                        self._see(market, machine)
+                        machine.on_time(due, out)
+                    self._settle(market)
+        return out
+
+    def _settle(self, market: Market) -> None:
+        """Forgets ended epochs, arms the market again, and keeps the next due time."""
+        due_ns: int | None = None
+        for machine in tuple(market.machines):
+            if machine.orders.ended:
+                market.machines.remove(machine)
+                if self.positions.get((machine.symbol, machine.side)) is machine:
+                    del self.positions[machine.symbol, machine.side]
+                continue
+            due = machine.due_ns()
+            if due is not None and (due_ns is None or due < due_ns):
+                due_ns = due
+        market.arm()
+        if due_ns != market.due_ns:
+            market.due_ns = due_ns
+            all_due = (market.due_ns for market in self.markets())
+            self.due_ns = min((due for due in all_due if due is not None), default=NEVER_NS)

@@ -1,0 +1,32 @@
+"""What happens to the engine besides ticks: immutable values with exchange time and receive time."""
+
+from decimal import Decimal
+
+import msgspec
+
+from reactor.core.decisions import Reason, Side
+
+
+class PositionReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What the exchange says is open for one symbol and side.
+
+    Attributes:
+        quantity: in base units, 0 when flat. `entry`: average entry price, in quote units.
+        t_event_ms: the exchange's transaction time. `t_ns`: receive time.
+        liquidation_price, margin: of the whole position, where known.
+        cause: why it became flat, where the reporter knows; a flat position ends its epoch so named.
+        adopted: whether it was open before anybody watched: its stop may not close it at once.
+        snapshot: whether this is an answer to a question (younger than every order known to be done).
+    """
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    entry: Decimal
+    t_event_ms: int
+    t_ns: int
+    liquidation_price: Decimal | None = None
+    margin: Decimal | None = None
+    cause: Reason = Reason.EXTERNAL
+    adopted: bool = False
+    snapshot: bool = False

@@ -1,0 +1,298 @@
+"""One symbol on one price source: which ticks count, their candles, and the machines they drive.
+
+A market holds what the quiet path of the engine compares each tick with: two prices and an exchange time
+between which nothing can happen, neither to a position nor to a candle. They are combined from the
+machines' armed bounds, the forming candle's range, and the tick-jump limit.
+"""
+
+from decimal import Decimal
+from math import inf, nextafter
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from reactor.core.candles import CandleSeries
+from reactor.core.decisions import Side
+from reactor.core.exact import multiply, subtract
+from reactor.core.machine import Machine
+from reactor.core.plan import INTERVAL_MS, AtrPlan
+from reactor.errors import DecodeError
+from reactor.limits import PRICE_MAX, PRICE_MIN
+
+Source = Literal["mark", "last", "book"]
+
+NEVER_MS = 1 << 62
+"""An exchange time that no tick reaches."""
+
+
+class Awaited(NamedTuple):
+    """A position that opens at its market's next accepted tick, before that tick is evaluated."""
+
+    side: Side
+    quantity: Decimal
+    entry: Decimal
+    margin: Decimal | None
+    liquidation_price: Decimal | None
+
+
+class Quote(NamedTuple):
+    """One price observation, exact.
+
+    Attributes:
+        long: what a LONG's rules look at: the price, or the bid of a book.
+        short: what a SHORT's rules look at: the price, or the ask of a book.
+        long_double, short_double: the same as doubles.
+        candle: what candles are built from: the price, or the middle of a book.
+        is_short: whether both texts have at most 15 digits, so that a double tells each exactly.
+        text, ask_text: as they were written.
+        t_event_ms: exchange time.
+    """
+
+    long: Decimal
+    short: Decimal
+    long_double: float
+    short_double: float
+    candle: float
+    is_short: bool
+    text: str
+    ask_text: str
+    t_event_ms: int
+
+
+class Market:
+    """One symbol on one source.
+
+    Attributes:
+        ticks: accepted ticks so far; the last one's number.
+        low, high: the doubles strictly between which a tick is quiet (`ask_low`, `ask_high`: for the
+            ask of a book). `since_ms`, `until_ms`: the forming candles' common span of exchange time.
+        last_id: the id of the last tick seen; what is not above it is a duplicate or late.
+        text, ask_text: the last accepted tick as it was written. `t_event_ms`, `t_recv_ns`: its times.
+        known_quote: its exact form, made when first asked for; the quiet path stores text alone.
+    """
+
+    __slots__ = (
+        "_half_jump",
+        "_surely_near",
+        "aggregated",
+        "ask_high",
+        "ask_low",
+        "ask_text",
+        "awaited",
+        "due_ns",
+        "duplicates",
+        "high",
+        "jump_limit",
+        "known_quote",
+        "last_id",
+        "low",
+        "machines",
+        "series",
+        "since_ms",
+        "source",
+        "suspect",
+        "suspects_dropped",
+        "symbol",
+        "t_event_ms",
+        "t_recv_ns",
+        "text",
+        "ticks",
+        "trade_id",
+        "until_ms",
+    )
+
+    def __init__(self, *, symbol: str, source: Source, jump_limit: Decimal) -> None:
+        self.symbol = symbol
+        self.source: Source = source
+        self.jump_limit = jump_limit
+        self._surely_near = float(jump_limit) * 0.99
+        # How far two prices may both lie from a third and surely be within the limit of each other.
+        self._half_jump = float(jump_limit) / (2 + float(jump_limit)) * 0.999
+        self.ticks = 0
+        self.last_id = -1
+        self.trade_id = -1
+        # Whether aggTrades were seen: from then on raw trades of the symbol are ignored.
+        self.aggregated = False
+        self.text = ""
+        self.ask_text = ""
+        self.t_event_ms = 0
+        self.t_recv_ns = 0
+        self.known_quote: Quote | None = None
+        self.suspect: Quote | None = None
+        self.duplicates = 0
+        self.suspects_dropped = 0
+        self.machines: list[Machine] = []
+        # Positions that open at the next accepted tick.
+        self.awaited: list[Awaited] = []
+        self.series: dict[int, CandleSeries] = {}
+        self.due_ns: int | None = None
+        self.low = self.ask_low = inf
+        self.high = self.ask_high = -inf
+        self.since_ms = 0
+        self.until_ms = NEVER_MS
+
+    def quote(self) -> Quote | None:
+        """The last accepted tick, exact; None before the first."""
+        if self.known_quote is None and self.text:
+            self.known_quote = (
+                book_quote(self.text, self.ask_text, self.t_event_ms)
+                if self.source == "book"
+                else price_quote(self.text, self.t_event_ms)
+            )
+        return self.known_quote
+
+    def take_series(self, atr: AtrPlan) -> CandleSeries:
+        """The candles of a plan's interval, with its ATR measured on them."""
+        interval_ms = INTERVAL_MS[atr.interval]
+        series = self.series.get(interval_ms)
+        if series is None:
+            series = self.series[interval_ms] = CandleSeries(interval_ms)
+        series.atr(period=atr.period, method=atr.method)
+        return series
+
+    def accept(self, quote: Quote) -> list[Quote]:
+        """Decides which ticks count now: none, this one, or a suspect and the one confirming it.
+
+        A tick farther from the last one than the limit is suspect; the next tick near it confirms it.
+        """
+        last = self.quote()
+        suspect = self.suspect
+        if suspect is not None:
+            self.suspect = None
+            if self._near(suspect, quote):
+                return [suspect, quote]
+            self.suspects_dropped += 1
+        if last is None or self._near(last, quote):
+            return [quote]
+        self.suspect = quote
+        return []
+
+    def _near(self, reference: Quote, quote: Quote) -> bool:
+        # Far inside the limit doubles are enough to say so.
+        surely = self._surely_near
+        if surely > abs(quote.long_double / reference.long_double - 1) and surely > abs(
+            quote.short_double / reference.short_double - 1
+        ):
+            return True
+        return _within(self.jump_limit, reference.long, quote.long) and _within(
+            self.jump_limit, reference.short, quote.short
+        )
+
+    def count(self, quote: Quote, *, t_recv_ns: int) -> None:
+        """Makes an accepted tick the last one."""
+        self.ticks += 1
+        self.text = quote.text
+        self.ask_text = quote.ask_text
+        self.known_quote = quote
+        self.t_event_ms = quote.t_event_ms
+        self.t_recv_ns = t_recv_ns
+
+    def skip(self, count: int, text: str, *, last_id: int, t_event_ms: int, t_recv_ns: int) -> None:
+        """Counts quiet ticks that were not visited one by one; the last of them had this text."""
+        self.ticks += count
+        self.last_id = last_id
+        self.text = text
+        self.known_quote = None
+        self.t_event_ms = t_event_ms
+        self.t_recv_ns = t_recv_ns
+
+    def bounds(self) -> tuple[float, float]:
+        """The prices strictly between which no rule and no suspicion can arise; candles aside."""
+        quote = self.quote()
+        if quote is None or self.suspect is not None or self.awaited:
+            return inf, -inf
+        low, high = self._jump_bounds(quote.long_double)
+        for machine in self.machines:
+            machine_low, machine_high = machine.arm()
+            low = max(low, machine_low)
+            high = min(high, machine_high)
+        return low, high
+
+    def arm(self) -> None:
+        """Combines what would have to happen before a tick can matter again."""
+        if self.source == "book":
+            self._arm_book()
+        else:
+            self.low, self.high = self.bounds()
+        self.since_ms, self.until_ms = 0, NEVER_MS
+        for series in self.series.values():
+            self.since_ms = max(self.since_ms, series.start_ms)
+            self.until_ms = min(self.until_ms, series.end_ms)
+            # Inside the candle's range a tick changes its close only, which is the last price.
+            bottom, top = nextafter(series.low, -inf), nextafter(series.high, inf)
+            self.low, self.high = max(self.low, bottom), min(self.high, top)
+            self.ask_low, self.ask_high = max(self.ask_low, bottom), min(self.ask_high, top)
+
+    def _arm_book(self) -> None:
+        quote = self.quote()
+        if quote is None or self.suspect is not None or self.awaited:
+            self.low = self.ask_low = inf
+            self.high = self.ask_high = -inf
+            return
+        self.low, self.high = self._jump_bounds(quote.long_double)
+        self.ask_low, self.ask_high = self._jump_bounds(quote.short_double)
+        for machine in self.machines:
+            low, high = machine.arm()
+            if machine.side == "LONG":
+                self.low, self.high = max(self.low, low), min(self.high, high)
+            else:
+                self.ask_low, self.ask_high = max(self.ask_low, low), min(self.ask_high, high)
+
+    def _jump_bounds(self, price: float) -> tuple[float, float]:
+        """Prices so near this one that no two of them can be farther apart than the limit."""
+        return price * (1 - self._half_jump), price * (1 + self._half_jump)
+
+
+def price_quote(text: str, t_event_ms: int) -> Quote:
+    """A quote of one price.
+
+    Raises:
+        DecodeError: the text is no price.
+    """
+    double = number(text)
+    price = _price(text)
+    short = len(text) < 17
+    return Quote(price, price, double, double, double, short, text, "", t_event_ms)
+
+
+def book_quote(bid: str, ask: str, t_event_ms: int) -> Quote:
+    """A quote of a bid and an ask.
+
+    Raises:
+        DecodeError: one of the texts is no price.
+    """
+    low, high = number(bid), number(ask)
+    short = len(bid) < 17 and len(ask) < 17
+    middle = (low + high) / 2
+    return Quote(_price(bid), _price(ask), low, high, middle, short, bid, ask, t_event_ms)
+
+
+def number(text: str) -> float:
+    """The double nearest to a price's text; a quarter of the time that `float` takes.
+
+    Raises:
+        DecodeError: the text is no number.
+    """
+    try:
+        return _decode_number(text)
+    except (msgspec.DecodeError, UnicodeError):
+        raise DecodeError(f"price {text[:40]!r} is not a positive finite decimal") from None
+
+
+_decode_number = msgspec.json.Decoder(float).decode
+
+
+def _price(text: str) -> Decimal:
+    """The exact price of a text.
+
+    Raises:
+        DecodeError: it is no positive finite decimal, or no price that a market could have.
+    """
+    price = Decimal(text)
+    if not PRICE_MIN <= price <= PRICE_MAX:
+        raise DecodeError(f"price {text[:40]!r} is out of range: {PRICE_MIN} to {PRICE_MAX}")
+    return price
+
+
+def _within(limit: Decimal, reference: Decimal, price: Decimal) -> bool:
+    return subtract(price, reference).copy_abs() <= multiply(limit, reference)

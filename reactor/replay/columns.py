@@ -1,0 +1,174 @@
+"""The columnar jump: over columns of ticks from one crossing of the armed bounds to the next.
+
+Between two crossings nothing can happen, so the ticks between are not visited: numpy finds the first one
+outside, and that one goes through the same engine as any tick. What changes silently in between (the
+number of ticks, the last price, the forming candle's range, the clock) is brought up to date first. The
+decisions are therefore those of the walk, by construction and by a property test.
+
+The search looks at a few ticks first and then at the extremes of whole blocks, which are computed once.
+"""
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reactor.core.market import Market
+from reactor.errors import DecodeError
+from reactor.limits import PRICE_MAX, PRICE_MIN
+from reactor.replay.session import Session
+from reactor.replay.tick_file import TickFile
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BLOCK = 2048
+"""Ticks per block of extremes: the pair of block arrays of 20 M ticks fits the second-level cache."""
+
+MS_NS = 1_000_000
+NEVER_NS = 1 << 62
+
+
+def refusal(ticks: TickFile) -> str | None:
+    """Why these ticks cannot be jumped over; None when they can."""
+    if not ticks.exact:
+        return "prices have more digits than a double keeps"
+    lowest, highest = float(ticks.prices.min()), float(ticks.prices.max())
+    if not (float(PRICE_MIN) <= lowest and highest <= float(PRICE_MAX)):
+        return "some prices are no positive finite numbers"
+    if len(ticks.t_ns) > 1 and bool((ticks.t_ns[1:] < ticks.t_ns[:-1]).any()):
+        return "time runs backwards"
+    if ticks.t_ns[0] < 0:
+        return "times are negative"
+    return None
+
+
+def walk(session: Session, symbol: str, ticks: TickFile, *, speed: float = 0.0) -> None:
+    """Every tick through the engine, one by one; what is no tick is reported and skipped.
+
+    Args:
+        session: the replay in progress.
+        symbol: what the ticks are of.
+        ticks: the columns.
+        speed: 0 as fast as possible, 1 as it was recorded, N times faster.
+    """
+    on_last, take, pump = session.engine.on_last, session.take, session.pump
+    now_ns = 0
+    for row, (t_ns, price) in enumerate(
+        zip(ticks.t_ns.tolist(), ticks.prices.tolist(), strict=True), 1
+    ):
+        if t_ns < now_ns:
+            session.note("backwards", f"tick {row}: time runs backwards")
+        elif speed > 0 and now_ns:
+            time.sleep((t_ns - now_ns) / 1e9 / speed)
+        now_ns = max(now_ns, t_ns)
+        try:
+            decisions = on_last(symbol, repr(price), row, now_ns // MS_NS, now_ns)
+        except DecodeError as error:
+            pump.skipped += 1
+            session.note("unreadable", f"tick {row}: {error}; skipped")
+            continue
+        if decisions:
+            take(decisions)
+    pump.now_ns = now_ns
+
+
+def jump(session: Session, symbol: str, ticks: TickFile) -> None:
+    """From crossing to crossing. The ticks must be such that `refusal` has nothing against them."""
+    engine, take = session.engine, session.take
+    market = engine.market("last", symbol)
+    assert market is not None
+    t_ns, prices = ticks.t_ns, ticks.prices
+    search = Search(prices)
+    count = len(prices)
+    at = 0
+    while at < count:
+        moment = int(t_ns[at])
+        take(engine.on_last(symbol, repr(float(prices[at])), at + 1, moment // MS_NS, moment))
+        if not market.machines and not market.awaited:
+            # Nothing is open and nothing can open: the rest is counted.
+            _skip(market, ticks, at + 1, count)
+            break
+        low, high = market.bounds()
+        following = search.first_outside(
+            at + 1, _next_instant(market, engine.due_ns, t_ns), low, high
+        )
+        _skip(market, ticks, at + 1, following)
+        at = following
+    session.pump.now_ns = int(t_ns[-1])
+
+
+def _next_instant(market: Market, due_ns: int, t_ns: "NDArray[np.int64]") -> int:
+    """The first tick at which the clock or a candle's end has to be looked at."""
+    instant = due_ns
+    for series in market.series.values():
+        instant = min(instant, series.end_ms * MS_NS)
+    return len(t_ns) if instant >= NEVER_NS else int(np.searchsorted(t_ns, instant, side="left"))
+
+
+def _skip(market: Market, ticks: TickFile, start: int, stop: int) -> None:
+    """Counts the quiet ticks from `start` up to `stop`."""
+    if stop <= start:
+        return
+    if market.series:
+        passed = ticks.prices[start:stop]
+        low, high = float(passed.min()), float(passed.max())
+        for series in market.series.values():
+            series.stretch(low, high)
+    moment = int(ticks.t_ns[stop - 1])
+    market.skip(
+        stop - start,
+        repr(float(ticks.prices[stop - 1])),
+        last_id=stop,
+        t_event_ms=moment // MS_NS,
+        t_recv_ns=moment,
+    )
+
+
+class Search:
+    """Finds the first price outside two bounds."""
+
+    def __init__(self, prices: "NDArray[np.float64]") -> None:
+        self._prices = prices
+        whole = len(prices) // BLOCK * BLOCK
+        blocks = prices[:whole].reshape(-1, BLOCK)
+        self._lowest = blocks.min(axis=1)
+        self._highest = blocks.max(axis=1)
+
+    def first_outside(self, start: int, stop: int, low: float, high: float) -> int:
+        """The first index in [start, stop) whose price is not strictly between; `stop` if none is."""
+        at = start
+        window = 64
+        # Near by, then to the end of the block, then block by block.
+        while at < stop and (window <= BLOCK or at % BLOCK):
+            end = min(stop, at + window, (at // BLOCK + 1) * BLOCK)
+            found = self._first_in(at, end, low, high)
+            if found < end:
+                return found
+            at = end
+            window *= 8
+        if at >= stop:
+            return stop
+        block = self._first_block(at // BLOCK, stop // BLOCK, low, high)
+        at = block * BLOCK
+        return self._first_in(at, min(stop, at + BLOCK), low, high) if at < stop else stop
+
+    def _first_in(self, start: int, stop: int, low: float, high: float) -> int:
+        prices = self._prices[start:stop]
+        outside = (prices <= low) | (prices >= high)
+        found = int(outside.argmax())
+        return start + found if outside[found] else stop
+
+    def _first_block(self, start: int, stop: int, low: float, high: float) -> int:
+        """The first block with a price outside; `stop` if none has one."""
+        window = 64
+        at = start
+        while at < stop:
+            end = min(stop, at + window)
+            outside = (self._lowest[at:end] <= low) | (self._highest[at:end] >= high)
+            found = int(outside.argmax())
+            if outside[found]:
+                return at + found
+            at = end
+            window *= 8
+        return stop

@@ -1,0 +1,72 @@
+"""Decisions as the lines that `replay --json` prints: one flat object each, exact numbers as text."""
+
+from decimal import Decimal
+
+from reactor.core.decisions import Closed, Decision, Exit, Opened, StopMoved
+from reactor.core.exact import text
+
+Line = dict[str, object]
+
+R_MULTIPLE_DIGITS = Decimal("0.00000001")
+"""A quotient has no exact decimal; eight places are far below any lot step's worth."""
+
+
+def line_of(decision: Decision) -> Line | None:
+    """The output line of a decision; None for what is said in words instead (alarms, held levels)."""
+    match decision:
+        case Opened():
+            return {
+                "type": "opened",
+                "t": decision.t_ns,
+                "symbol": decision.symbol,
+                "side": decision.side,
+                "quantity": text(decision.quantity),
+                "entry": text(decision.entry),
+                "plan": decision.plan,
+                "atr": optional(decision.atr),
+                "stop": text(decision.stop),
+                "targets": [[optional(price), text(close)] for price, close in decision.targets],
+            }
+        case StopMoved():
+            return {
+                "type": "stop",
+                "t": decision.t_ns,
+                "tick": decision.tick,
+                "symbol": decision.symbol,
+                "side": decision.side,
+                "kind": decision.kind.value,
+                "stop": text(decision.stop),
+                "price": text(decision.price),
+            }
+        case Exit():
+            return {
+                "type": "exit",
+                "t": decision.t_ns,
+                "tick": decision.tick,
+                "symbol": decision.symbol,
+                "side": decision.side,
+                "reasons": [reason.value for reason in decision.reasons],
+                "price": text(decision.price),
+                "quantity": text(decision.quantity),
+                "remaining": text(decision.remaining),
+                "stop": text(decision.stop),
+            }
+        case Closed():
+            multiple = decision.r_multiple
+            return {
+                "type": "closed",
+                "t": decision.t_ns,
+                "symbol": decision.symbol,
+                "side": decision.side,
+                "reason": decision.reason.value,
+                "realized": optional(decision.realized),
+                "r_multiple": None
+                if multiple is None
+                else text(multiple.quantize(R_MULTIPLE_DIGITS)),
+            }
+    return None
+
+
+def optional(value: Decimal | None) -> str | None:
+    """A number that may be absent."""
+    return None if value is None else text(value)

@@ -1,0 +1,140 @@
+"""What `reactor replay` is asked for, parsed from its arguments."""
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from reactor.core.decisions import Side
+from reactor.core.orders import Fills
+from reactor.core.plan import Plan, Trigger
+from reactor.errors import ConfigError
+
+EngineChoice = Literal["auto", "walk", "columns"]
+
+LADDER_INPUTS = ("leverage", "notional", "volatility", "volume_24h", "regime", "profit_pct")
+RISK_INPUTS = ("margin", "liquidation_price")
+
+
+class AskedPosition(msgspec.Struct, frozen=True):
+    """One `--position`: opened at the symbol's first trigger-price tick."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    entry: Decimal
+
+
+class ReplayOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides what a replay decides."""
+
+    plan: Plan | None = None
+    config: Path | None = None
+    positions: tuple[AskedPosition, ...] = ()
+    atrs: dict[str, Decimal] = {}
+    inputs: dict[str, dict[str, str]] = {}
+    ticks: dict[str, Decimal] = {}
+    steps: dict[str, Decimal] = {}
+    min_quantities: dict[str, Decimal] = {}
+    trigger: Trigger | None = None
+    fills: Fills = Fills.AT_TRIGGER
+    speed: float = 0.0
+    verify: bool = False
+    engine: EngineChoice = "auto"
+    symbol: str | None = None
+
+
+_POSITION = re.compile(
+    r"(?P<symbol>[^:@]+):(?P<side>[A-Za-z]+):(?P<quantity>[^:@]+)@(?P<entry>[^:@]+)"
+)
+
+
+def position(argument: str) -> AskedPosition:
+    """Parses `SYMBOL:SIDE:QTY@ENTRY`.
+
+    Raises:
+        ConfigError: it is not of this form, or a number is not above 0.
+    """
+    match = _POSITION.fullmatch(argument.strip())
+    mend = "write it as SYMBOL:SIDE:QTY@ENTRY, as in BTCUSDT:LONG:0.182@88126.16"
+    if match is None:
+        raise ConfigError(f"--position {argument!r} cannot be read; {mend}")
+    side = match["side"].upper()
+    if side not in {"LONG", "SHORT"}:
+        raise ConfigError(f"--position {argument!r}: the side must be LONG or SHORT")
+    return AskedPosition(
+        match["symbol"].upper(),
+        "LONG" if side == "LONG" else "SHORT",
+        positive(match["quantity"], f"--position {argument!r}: quantity"),
+        positive(match["entry"], f"--position {argument!r}: entry"),
+    )
+
+
+def by_symbol(arguments: Iterable[str], option: str) -> dict[str, Decimal]:
+    """Parses repeated `SYMBOL=VALUE` options.
+
+    Raises:
+        ConfigError: one is not of this form, or its value is not above 0.
+    """
+    values = {}
+    for argument in arguments:
+        symbol, equals, value = argument.partition("=")
+        if not equals or not symbol:
+            raise ConfigError(f"{option} {argument!r} cannot be read; write it as SYMBOL=VALUE")
+        values[symbol.strip().upper()] = positive(value, f"{option} {argument!r}: the value")
+    return values
+
+
+def ladder_inputs(arguments: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Parses repeated `SYMBOL:name=value` options.
+
+    Raises:
+        ConfigError: one is not of this form or names an input that there is not.
+    """
+    known = LADDER_INPUTS + RISK_INPUTS
+    values: dict[str, dict[str, str]] = {}
+    for argument in arguments:
+        symbol, colon, rest = argument.partition(":")
+        name, equals, value = rest.partition("=")
+        if not (symbol and colon and name and equals and value):
+            raise ConfigError(
+                f"--input {argument!r} cannot be read; write it as SYMBOL:leverage=20"
+            )
+        if name not in known:
+            raise ConfigError(
+                f"--input {argument!r}: there is no input {name!r}; {', '.join(known)}"
+            )
+        if name != "regime":
+            number(value, f"--input {argument!r}: the value")
+        values.setdefault(symbol.strip().upper(), {})[name] = value.strip()
+    return values
+
+
+def number(text: str, what: str) -> Decimal:
+    """A finite decimal.
+
+    Raises:
+        ConfigError: the text is none.
+    """
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        raise ConfigError(f"{what} {text!r} is not a number") from None
+    if not value.is_finite() or len(value.as_tuple().digits) > 40 or abs(value.adjusted()) > 30:
+        raise ConfigError(f"{what} {text!r} is not a number that a market could have")
+    return value
+
+
+def positive(text: str, what: str) -> Decimal:
+    """A finite decimal above 0.
+
+    Raises:
+        ConfigError: the text is none.
+    """
+    value = number(text, what)
+    if value <= 0:
+        raise ConfigError(f"{what} {text!r} must be above 0")
+    return value

@@ -1,0 +1,224 @@
+"""One replay's engine, pump and notes: everything between options and lines, without any output."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from reactor.binance.orders import client_order_id
+from reactor.config import Config, config_from_tables, load_config
+from reactor.core.decisions import Alarm, Decision, Exit, HeldBack, Side
+from reactor.core.engine import Engine
+from reactor.core.exact import divide, multiply, text
+from reactor.core.machine import Filters
+from reactor.core.orders import Fills, OrderIds
+from reactor.core.plan import Plan, plan_from_tables, plan_from_toml
+from reactor.plans import DEFAULT_PLAN, load_plan
+from reactor.replay.lines import Line, line_of
+from reactor.replay.options import ReplayOptions
+from reactor.replay.verify import Verifier
+from reactor.shell.pump import Pump
+from reactor.shell.tape_format import TapeHeader
+
+NOTES_SHOWN_MAX = 20
+"""How many notes of one kind are shown; the rest is counted, and the count is said at the end."""
+
+INSTANCE = "replay"
+
+
+class Session:
+    """A replay in progress.
+
+    Attributes:
+        engine: the engine. `pump`: what feeds it from tape lines.
+        exits: how many exits were decided.
+    """
+
+    def __init__(
+        self,
+        options: ReplayOptions,
+        *,
+        header: TapeHeader | None,
+        trigger: str | None = None,
+        emit: Callable[[Line], None],
+        note: Callable[[str], None],
+    ) -> None:
+        """Builds a session.
+
+        Args:
+            options: what was asked for.
+            header: the first tape's header, whose plans and configuration count where none is given.
+            trigger: the price source that the input has, where it has only one (tick files).
+            emit: takes each output line.
+            note: takes each thing to be said on standard error.
+        """
+        self._options = options
+        self._emit = emit
+        self._show = note
+        self._notes: Counter[str] = Counter()
+        self._header = header
+        self._config = _config(options, header)
+        self._trigger = trigger or options.trigger
+        self._plans: dict[tuple[str, Side], Plan] = {}
+        self.exits = 0
+        self.symbols_waiting = {(asked.symbol, asked.side) for asked in options.positions}
+        simulated = bool(options.positions)
+        self.engine = Engine(
+            plan_for=self.plan_for,
+            filters_for=self.filters_for,
+            fixed_atr=options.atrs,
+            fills=options.fills if simulated else Fills.REPORTED,
+            order_ids=_order_ids((header and header.instance) or INSTANCE),
+        )
+        self.pump = Pump(self.engine, note=self.note, follow_account=not simulated)
+        self.verifier = Verifier() if options.verify else None
+        if self.verifier is not None:
+            self.pump.on_sent = self.verifier.recorded
+        for asked in options.positions:
+            margin, liquidation = self._risk(asked.symbol, asked.quantity, asked.entry)
+            self.engine.expect(
+                asked.symbol,
+                asked.side,
+                asked.quantity,
+                asked.entry,
+                margin=margin,
+                liquidation_price=liquidation,
+            )
+
+    def plan_for(self, symbol: str, side: Side) -> Plan:
+        """The plan of a position: the option's, the configuration's, the tape's, the default."""
+        key = (symbol, side)
+        if key not in self._plans:
+            plan = self._options.plan or self._named(symbol, side)
+            if self._trigger is not None and plan.trigger != self._trigger:
+                plan = msgspec.structs.replace(plan, trigger=self._trigger)
+            self._plans[key] = plan
+        return self._plans[key]
+
+    def filters_for(self, symbol: str) -> Filters:
+        """What a symbol rounds to: the options', the configuration's, the tape's exchangeInfo."""
+        told = self.pump.filters.get(symbol, Filters())
+        config = self._config.symbols.get(symbol)
+        options = self._options
+        return Filters(
+            tick=options.ticks.get(symbol) or (config and config.tick) or told.tick,
+            step=options.steps.get(symbol) or (config and config.step) or told.step,
+            min_quantity=options.min_quantities.get(symbol)
+            or (config and config.min_qty)
+            or told.min_quantity,
+        )
+
+    def take(self, decisions: Sequence[Decision]) -> None:
+        """Turns decisions into output lines and notes."""
+        for decision in decisions:
+            if isinstance(decision, Exit):
+                self.exits += 1
+                if self.verifier is not None:
+                    contract = self.pump.contracts.get(decision.symbol)
+                    self.verifier.own(decision, hedge=self.pump.hedge, contract=contract)
+            elif isinstance(decision, Alarm):
+                self.note("alarm", f"{decision.symbol}: {decision.what}")
+            elif isinstance(decision, HeldBack):
+                self.note(
+                    "held",
+                    f"{decision.symbol} {decision.side}: a {decision.what} at"
+                    f" {text(decision.level)} is held back until the price is beyond it",
+                )
+            line = line_of(decision)
+            if line is not None:
+                self._emit(line)
+
+    def note(self, kind: str, message: str) -> None:
+        """Says something once; floods of one kind are cut short and counted."""
+        self._notes[kind] += 1
+        if self._notes[kind] <= NOTES_SHOWN_MAX:
+            self._show(message)
+
+    def finish(self, *, seconds: float) -> Line:
+        """The summary line; says what was left unsaid."""
+        for kind, count in self._notes.items():
+            if count > NOTES_SHOWN_MAX:
+                self._show(f"… and {count - NOTES_SHOWN_MAX} more of this kind ({kind})")
+        markets = list(self.engine.markets())
+        silent = [
+            f"{symbol}:{awaited.side}"
+            for market in markets
+            for symbol, awaited in ((market.symbol, position) for position in market.awaited)
+        ]
+        for name in silent:
+            symbol, _, side = name.partition(":")
+            source = self.plan_for(symbol, "LONG" if side == "LONG" else "SHORT").trigger
+            self._show(
+                f"{symbol} {side}: its trigger source {source!r} never ticked, so the position was"
+                " never opened; choose another with --trigger"
+            )
+        ticks = sum(market.ticks for market in markets)
+        line: Line = {
+            "type": "summary",
+            "ticks": ticks,
+            "symbols": len({market.symbol for market in markets if market.ticks}),
+            "skipped": self.pump.skipped,
+            "exits": self.exits,
+            "duplicates": sum(market.duplicates for market in markets),
+            "suspects": sum(market.suspects_dropped for market in markets),
+            "never_ticked": silent,
+            "seconds": round(seconds, 6),
+            "ticks_per_second": round(ticks / seconds) if seconds > 0 else 0,
+        }
+        return line
+
+    def _named(self, symbol: str, side: Side) -> Plan:
+        config = self._config.symbols.get(symbol)
+        name = (config and config.plan_name(side)) or self._config.plan
+        plans = (self._header.plans if self._header is not None else None) or {}
+        if name is None and len(plans) == 1:
+            name = next(iter(plans))
+        name = name or DEFAULT_PLAN
+        if name not in plans:
+            return load_plan(name)
+        content = plans[name]
+        source = f"plan {name!r} in the tape's header"
+        if isinstance(content, str):
+            return plan_from_toml(content, source=source)
+        return plan_from_tables(content, source=source)
+
+    def _risk(
+        self, symbol: str, quantity: Decimal, entry: Decimal
+    ) -> tuple[Decimal | None, Decimal | None]:
+        """Margin and liquidation price for the guards, from `--input`."""
+        inputs = self._options.inputs.get(symbol, {})
+        margin = Decimal(inputs["margin"]) if "margin" in inputs else None
+        if margin is None and "leverage" in inputs and Decimal(inputs["leverage"]) > 0:
+            margin = divide(multiply(quantity, entry), Decimal(inputs["leverage"]))
+        liquidation = inputs.get("liquidation_price")
+        return margin, None if liquidation is None else Decimal(liquidation)
+
+
+def _order_ids(instance: str) -> OrderIds:
+    """The order ids of a live instance of this name, so that recorded orders can be told again."""
+
+    def order_id(
+        symbol: str, side: Side, opened_ns: int, epoch: int, number: int, attempt: int
+    ) -> str:
+        return client_order_id(
+            instance=instance,
+            symbol=symbol,
+            side=side,
+            epoch_opened_ns=opened_ns,
+            epoch_number=epoch,
+            decision=number,
+            attempt=attempt,
+        )
+
+    return order_id
+
+
+def _config(options: ReplayOptions, header: TapeHeader | None) -> Config:
+    if options.config is not None:
+        return load_config(options.config)
+    recorded: Any = None if header is None else header.config
+    if recorded:
+        return config_from_tables(recorded, source="the tape's header")
+    return Config()

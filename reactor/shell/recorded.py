@@ -1,0 +1,130 @@
+"""What tapes hold beside market and user frames, and what the exchange's words for orders mean here.
+
+The shapes of `rest`, `order`, `control` and `link` lines, and the translation of Binance's order states,
+contracts and fills into the core's own values.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from reactor.binance.filters import SymbolFilters
+from reactor.binance.orders import PREFIX
+from reactor.binance.user_messages import OrderChange
+from reactor.core.account import Trade
+from reactor.core.decisions import Reason, Side
+from reactor.core.exact import ZERO
+from reactor.core.lifecycle import Event
+from reactor.core.machine import Filters
+
+UNKNOWN_OUTCOME_CODES = frozenset({-1000, -1001, -1006, -1007})
+"""Errors after which nobody knows whether the order was executed (Binance, error codes)."""
+
+
+class RestAnswerLine(msgspec.Struct, frozen=True):
+    """A recorded REST answer."""
+
+    method: str
+    path: str
+    status: int
+    body: msgspec.Raw
+    params: dict[str, Any] = {}
+
+
+class OrderResult(msgspec.Struct, frozen=True, rename="camel"):
+    """What an order's answer says of it."""
+
+    symbol: str = ""
+    client_order_id: str = ""
+    status: str = ""
+    executed_quantity: str = msgspec.field(name="executedQty", default="0")
+
+
+class OrderError(msgspec.Struct, frozen=True):
+    """Why a request was refused."""
+
+    code: int
+    msg: str = ""
+
+
+class OrderMessage(msgspec.Struct, frozen=True):
+    """A recorded order request or answer, WebSocket API or REST."""
+
+    id: int | str | None = None
+    method: str = ""
+    path: str = ""
+    params: dict[str, Any] = {}
+    status: int | None = None
+    result: OrderResult | None = None
+    error: OrderError | None = None
+
+
+class ControlLine(msgspec.Struct, frozen=True):
+    """A recorded operator command."""
+
+    command: str
+    symbol: str
+    side: Side
+    price: str | None = None
+
+
+class LinkLine(msgspec.Struct, frozen=True):
+    """A socket's recorded state."""
+
+    state: str
+    stream: str | None = None
+
+
+decode_rest_line = msgspec.json.Decoder(RestAnswerLine).decode
+decode_order = msgspec.json.Decoder(OrderMessage).decode
+decode_control = msgspec.json.Decoder(ControlLine).decode
+decode_link = msgspec.json.Decoder(LinkLine).decode
+
+OUTCOMES: Mapping[str, Event] = {
+    "NEW": Event.ACCEPTED,
+    "PARTIALLY_FILLED": Event.ACCEPTED,
+    "FILLED": Event.FILLED,
+    "CANCELED": Event.LAPSED,
+    "EXPIRED": Event.LAPSED,
+    "EXPIRED_IN_MATCH": Event.LAPSED,
+    "REJECTED": Event.REJECTED,
+}
+
+
+def filters_of(contract: SymbolFilters) -> Filters:
+    """What market exits of a contract round to."""
+    return Filters(
+        tick=contract.tick_size,
+        step=contract.market_step or contract.step_size,
+        min_quantity=contract.market_min_qty or contract.min_qty or ZERO,
+    )
+
+
+def trade_of(order: OrderChange, t_event_ms: int, t_ns: int) -> Trade:
+    """The fill that an order event reports."""
+    return Trade(
+        symbol=order.symbol,
+        position_side=order.position_side,
+        buys=order.side == "BUY",
+        quantity=order.last_filled_quantity,
+        price=order.last_filled_price,
+        profit=order.realized_profit,
+        commission=order.commission or ZERO,
+        trade_id=order.trade_id,
+        order_id=order.client_order_id,
+        ends_as=_ends_as(order),
+        t_event_ms=t_event_ms,
+        t_ns=t_ns,
+    )
+
+
+def _ends_as(order: OrderChange) -> Reason:
+    """What a position closed by somebody's order was closed by (Binance, user data streams)."""
+    if order.client_order_id.startswith("autoclose-") or order.order_type == "LIQUIDATION":
+        return Reason.LIQUIDATION
+    if order.client_order_id == "adl_autoclose":
+        return Reason.ADL
+    if order.strategy_type == "ALGO_CONDITION" and order.client_order_id.startswith(PREFIX):
+        return Reason.HARD_STOP
+    return Reason.EXTERNAL
