@@ -175,10 +175,7 @@ def _release(exchange: "Exchange", account: Account, algo: AlgoOrder) -> None:
         close_position=algo.close_position,
     )
     try:
-        if not quantity:
-            raise Refusal(-2022)
-        if market.status != "TRADING":
-            raise Refusal(-1122)
+        _check_release(market, quantity)
         algo.actual_type = ask.type
         order = orders.place(exchange, account, ask)
     except Refusal as refusal:
@@ -189,6 +186,14 @@ def _release(exchange: "Exchange", account: Account, algo: AlgoOrder) -> None:
     exchange.schedule(
         exchange.settings.triggered_ms, lambda: _triggered(exchange, account, algo, order)
     )
+
+
+def _check_release(market: Market, quantity: Decimal) -> None:
+    """Refuse a trigger that has nothing to close, or a market that does not trade."""
+    if not quantity:
+        raise Refusal(-2022)
+    if market.status != "TRADING":
+        raise Refusal(-1122)
 
 
 def _reject(exchange: "Exchange", account: Account, algo: AlgoOrder, reason: str) -> None:

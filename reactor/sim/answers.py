@@ -173,8 +173,8 @@ class PositionView:
         self.bids = sum((o.remaining * o.price for o in mine if o.side == "BUY"), ZERO)
         self.asks = sum((o.remaining * o.price for o in mine if o.side == "SELL"), ZERO)
         self.amount = fixed(position.amount, rules.quantity_places)
-        self.entry = _price(position.entry, rules.price_places)
-        self.break_even = _price(position.break_even, rules.price_places)
+        self.entry = _price(position.entry)
+        self.break_even = _price(position.break_even)
 
     def margin_wallet(self) -> str:
         """Return the isolated wallet as a string."""
@@ -189,7 +189,7 @@ class PositionView:
         )
 
 
-def _price(value: Decimal, places: int) -> str:
+def _price(value: Decimal) -> str:
     """Spell an average price: at least one decimal, as many as it needs up to 12."""
     text = plain(value.quantize(Decimal("0.000000000001"))) if value else "0"
     return text if "." in text else f"{text}.0"

@@ -35,8 +35,9 @@ class RealClock:
 
     async def sleep_until(self, due_ms: int) -> None:
         """Sleep until the clock shows ``due_ms``."""
-        while (left := due_ms - self.now_ms()) > 0:
-            await asyncio.sleep(left / 1000)
+        left_ms = due_ms - self.now_ms()
+        if left_ms > 0:
+            await asyncio.sleep(left_ms / 1000)
 
 
 class VirtualClock:

@@ -83,10 +83,7 @@ class Control:
             if request.path == "/sim/faults" and request.method == "POST":
                 result = self._arm_script(request.body.encode())
             else:
-                body = orjson.loads(request.body) if request.body else {}
-                if not isinstance(body, dict):
-                    raise ConfigError("the body must be a JSON object")
-                result = door(body)
+                result = door(_object(request.body))
         except orjson.JSONDecodeError as error:
             return _error(400, f"the body is not JSON: {error}")
         except ConfigError as error:
@@ -445,6 +442,13 @@ class Control:
                 for c in self._hub.connections.values()
             ],
         }
+
+
+def _object(text: str) -> Body:
+    body = orjson.loads(text) if text else {}
+    if not isinstance(body, dict):
+        raise ConfigError("the body must be a JSON object")
+    return body
 
 
 def _error(status: int, text: str) -> Response:

@@ -23,7 +23,7 @@ from reactor.sim.events import listen_key_expired
 from reactor.sim.faults import Faults
 from reactor.sim.limits import Limits, RateBook
 from reactor.sim.market import Market
-from reactor.sim.model import Credential
+from reactor.sim.model import AlgoOrder, Credential
 from reactor.sim.publishing import Publisher
 from reactor.sim.refusals import Refusal
 from reactor.sim.symbols import SymbolRules, default_symbols
@@ -107,7 +107,7 @@ class Exchange:
         self.out: list[MarketFrame | UserEvent] = []
         self.publisher = Publisher(self)
         self.resting: dict[str, int] = dict.fromkeys(self.symbols, 0)
-        self.waiting: dict[str, dict[int, algo.AlgoOrder]] = {name: {} for name in self.symbols}
+        self.waiting: dict[str, dict[int, AlgoOrder]] = {name: {} for name in self.symbols}
         self.force_orders: deque[dict[str, Any]] = deque(maxlen=1000)
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()

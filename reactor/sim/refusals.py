@@ -6,7 +6,7 @@ that a test can walk over it and name the condition that causes each code.
 
 from typing import Final
 
-from reactor.errors import ReactorError
+from reactor.errors import RequestRefused
 
 # code -> (HTTP status, text). Braces are filled in where the refusal is raised.
 TABLE: Final[dict[int, tuple[int, str]]] = {
@@ -14,8 +14,10 @@ TABLE: Final[dict[int, tuple[int, str]]] = {
     -1001: (500, "Internal error; unable to process your request. Please try again."),
     -1003: (
         429,
-        "Too many requests; current limit of IP({ip}) is {limit} requests per minute. Please use "
-        "the websocket for live updates to avoid polling the API.",
+        (
+            "Too many requests; current limit of IP({ip}) is {limit} requests per minute. Please use "
+            "the websocket for live updates to avoid polling the API."
+        ),
     ),
     -1006: (
         500,
@@ -23,8 +25,10 @@ TABLE: Final[dict[int, tuple[int, str]]] = {
     ),
     -1007: (
         408,
-        "Timeout waiting for response from backend server. Send status unknown; "
-        "execution status unknown.",
+        (
+            "Timeout waiting for response from backend server. Send status unknown; "
+            "execution status unknown."
+        ),
     ),
     -1008: (503, "Request throttled by system-level protection. Please try again."),
     -1015: (429, "Too many new orders; current limit is {limit} orders per {interval}."),
@@ -86,13 +90,17 @@ TABLE: Final[dict[int, tuple[int, str]]] = {
     ),
     -4120: (
         400,
-        "Order type not supported for this endpoint. Please use the Algo Order API endpoints "
-        "instead.",
+        (
+            "Order type not supported for this endpoint. Please use the Algo Order API endpoints "
+            "instead."
+        ),
     ),
     -4130: (
         400,
-        "An open stop or take profit order with GTE and closePosition in the direction is "
-        "existing.",
+        (
+            "An open stop or take profit order with GTE and closePosition in the direction is "
+            "existing."
+        ),
     ),
     -4131: (
         400,
@@ -110,26 +118,32 @@ TABLE: Final[dict[int, tuple[int, str]]] = {
     -4211: (400, "Stop price is lower than stop price multiplier floor."),
     -4400: (
         400,
-        "Futures Trading Quantitative Rules violated, only reduceOnly order is allowed, please "
-        "try again later.",
+        (
+            "Futures Trading Quantitative Rules violated, only reduceOnly order is allowed, please "
+            "try again later."
+        ),
     ),
     -4509: (400, "Time in Force (TIF) GTE can only be used with open positions."),
     -5000: (404, "Path {path}, Method {method} is invalid"),
     -5021: (
         400,
-        "Due to the order could not be filled immediately, the FOK order has been rejected. "
-        "The order will not be recorded in the order history",
+        (
+            "Due to the order could not be filled immediately, the FOK order has been rejected. "
+            "The order will not be recorded in the order history"
+        ),
     ),
     -5022: (
         400,
-        "Due to the order could not be executed as maker, the Post Only order will be rejected. "
-        "The order will not be recorded in the order history",
+        (
+            "Due to the order could not be executed as maker, the Post Only order will be rejected. "
+            "The order will not be recorded in the order history"
+        ),
     ),
     -5028: (400, "Timestamp for this request is outside of the ME recvWindow."),
 }
 
 
-class Refusal(ReactorError):
+class Refusal(RequestRefused):
     """The simulated exchange says no: an answer with a code, not a failure of the program."""
 
     def __init__(

@@ -107,7 +107,7 @@ def answer(exchange: "Exchange", request: Request) -> Response:
         exchange.rates.check_ban(request.ip, exchange.now_ms)
         endpoint = table().get((request.method, request.path))
         if endpoint is None:
-            raise Refusal(-5000, path=request.path, method=request.method)
+            raise _unknown(request)
         params = _parameters(request)
         weight = endpoint.weight if isinstance(endpoint.weight, int) else endpoint.weight(params)
         exchange.rates.spend_weight(request.ip, weight, exchange.now_ms)
@@ -139,6 +139,10 @@ def answer(exchange: "Exchange", request: Request) -> Response:
             response.headers["X-MBX-ORDER-COUNT-10S"] = str(in_ten)
             response.headers["X-MBX-ORDER-COUNT-1M"] = str(in_minute)
     return response
+
+
+def _unknown(request: Request) -> Refusal:
+    return Refusal(-5000, path=request.path[:200], method=request.method[:20])
 
 
 def refuse_maintenance(exchange: "Exchange") -> None:
@@ -255,10 +259,10 @@ def after(rule: faults.FaultRule | None, run: Callable[[], Any]) -> Any:
 def fault_refusal(rule: faults.FaultRule) -> Refusal:
     """Return the refusal that a fault rule asks for."""
     if rule.code in {0, -1000} and rule.status >= 500:
-        text = rule.text or "Unknown error, please check your request or try again later."
-        return Refusal(-1000, status=rule.status, text=text)
+        unknown = "Unknown error, please check your request or try again later."
+        return Refusal(-1000, status=rule.status, text=rule.text or unknown)
     code = rule.code or -1000
-    text = rule.text or None
+    text: str | None = rule.text or None
     if text is None and code in {-1003, -1015}:
         text = "Too many requests."
     return Refusal(code, status=rule.status or None, text=text)
@@ -278,6 +282,7 @@ def runner(
     ip: str,
     rule: faults.FaultRule | None,
 ) -> Callable[[], Any]:
+    """Return what executes a request; its orders are counted now."""
     account = exchange.accounts[credential.account if credential else "main"]
     if any(endpoint.orders) and credential is not None:
         exchange.rates.spend_orders(account.name, *endpoint.orders, exchange.now_ms)

@@ -49,7 +49,7 @@ def _symbol(call: Call) -> str | None:
     return orders.market_of(call.exchange, call.params).rules.symbol
 
 
-def _cap(call: Call, view: PositionView) -> int:
+def _cap(view: PositionView) -> int:
     return orders.max_notional(view.market, view.leverage)
 
 
@@ -60,7 +60,7 @@ def position_risk_v3(call: Call) -> Any:
 
 def position_risk_v2(call: Call) -> Any:
     """Tell of every symbol, flat or not."""
-    return [answers.position_v2(v, _cap(call, v)) for v in _views(call, _symbol(call), every=True)]
+    return [answers.position_v2(v, _cap(v)) for v in _views(call, _symbol(call), every=True)]
 
 
 def account_v3(call: Call) -> Any:
@@ -81,7 +81,7 @@ def account_v2(call: Call) -> Any:
         **answers.totals(call.account, margins),
         "assets": [answers.asset(call.account, margins)],
         "positions": [
-            answers.account_position_v2(v, _cap(call, v)) for v in _views(call, None, every=True)
+            answers.account_position_v2(v, _cap(v)) for v in _views(call, None, every=True)
         ],
     }
 

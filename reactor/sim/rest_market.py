@@ -43,7 +43,7 @@ def _one_or_all(call: Call, rows: list[dict[str, Any]]) -> Any:
     return rows[0] if call.params.text("symbol") else rows
 
 
-def ping(call: Call) -> Any:
+def ping(_: Call) -> Any:
     """Answer nothing."""
     return {}
 
@@ -235,7 +235,7 @@ def agg_trades(call: Call) -> Any:
     ]
 
 
-def funding_info(call: Call) -> Any:
+def funding_info(_: Call) -> Any:
     """Answer symbols with their own funding rules: none."""
     return []
 

@@ -57,11 +57,15 @@ def _optional_symbol(call: Call) -> str | None:
 def cancel_order(call: Call) -> Any:
     """Cancel one order."""
     symbol = _symbol(call)
-    order = orders.find_open(call.account, call.params, symbol)
+    order = _cancel_one(call, call.params, symbol)
+    return answers.placed(call.exchange.symbols[symbol], order)
+
+
+def _cancel_one(call: Call, params: Parameters, symbol: str) -> Order:
+    order = orders.find_open(call.account, params, symbol)
     if order is None:
         raise Refusal(-2011)
-    orders.cancel(call.exchange, call.account, order)
-    return answers.placed(call.exchange.symbols[symbol], order)
+    return orders.cancel(call.exchange, call.account, order)
 
 
 def cancel_all(call: Call) -> Any:
@@ -180,11 +184,7 @@ def cancel_batch(call: Call) -> Any:
     rows: list[dict[str, Any]] = []
     for one in ids:
         try:
-            params = Parameters({key: str(one)})
-            order = orders.find_open(call.account, params, symbol)
-            if order is None:
-                raise Refusal(-2011)
-            orders.cancel(call.exchange, call.account, order)
+            order = _cancel_one(call, Parameters({key: str(one)}), symbol)
             rows.append(answers.placed(call.exchange.symbols[symbol], order))
         except Refusal as refusal:
             rows.append(refusal.body())

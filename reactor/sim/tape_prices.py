@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,17 +21,19 @@ if TYPE_CHECKING:
     from reactor.sim.exchange import Exchange
 
 SCAN_LINES = 20_000
+SOURCES = frozenset({"public", "market"})
 EVENTS = frozenset({"markPriceUpdate", "aggTrade", "trade", "bookTicker"})
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> Any:
+    """Return the tape's bytes as a readable file, whatever it is compressed with."""
     try:
         if path.suffix == ".gz":
-            return gzip.open(path, "rb")  # type: ignore[return-value]
+            return gzip.open(path, "rb")
         if path.suffix == ".zst":
             from backports import zstd  # noqa: PLC0415 -- only for compressed tapes
 
-            return zstd.open(path, "rb")  # type: ignore[no-any-return]
+            return io.BufferedReader(zstd.open(path, "rb"))
         return path.open("rb")
     except OSError as error:
         raise TapeError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -39,11 +41,10 @@ def _open(path: Path) -> IO[bytes]:
 
 def _lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a tape; a cut file ends where it was cut."""
-    with _open(path) as raw:
-        reader = io.BufferedReader(raw) if not isinstance(raw, io.BufferedReader) else raw  # type: ignore[arg-type]
+    with _open(path) as file:
         while True:
             try:
-                line = reader.readline()
+                line = file.readline()
             except (EOFError, OSError):
                 return
             if not line:
@@ -103,10 +104,10 @@ def read_events(path: Path) -> Iterator[tuple[int, PriceEvent]]:
         except msgspec.DecodeError:
             continue
         message = row.m
-        if message is None or (row.c != "public" and row.c != "market"):
+        if message is None or row.c not in SOURCES:
             continue
-        event = message
-        if type(message) is _Message and message.data is not msgspec.UNSET:
+        event: PriceEvent | list[PriceEvent] = message
+        if isinstance(message, _Message) and message.data is not msgspec.UNSET:
             event = message.data
         for one in event if isinstance(event, list) else (event,):
             if one.e in EVENTS and one.st != 2:

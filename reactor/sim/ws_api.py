@@ -71,17 +71,7 @@ class WsApiSession:
             return Reply(orjson.dumps(self._refused(None, refusal)))
         reply = Reply(b"")
         try:
-            if not isinstance(message, dict):
-                raise Refusal(-1135, text="A request must be a JSON object.")
-            number = message.get("id")
-            if isinstance(number, bool | float | list | dict):
-                number = None
-                raise missing("id")
-            method, params = message.get("method"), message.get("params", {})
-            if not isinstance(method, str):
-                raise missing("method")
-            if not isinstance(params, dict):
-                raise missing("params")
+            number, method, params = _frame(message)
             result = self._run(method, params, reply)
             body = {"id": number, "status": 200, "result": result}
             self._add_limits(body, params)
@@ -197,6 +187,21 @@ class WsApiSession:
         params = Parameters({name: _spelled(value) for name, value in raw.items()})
         self._check(credential, raw, params)
         self._credential, self._logged_on_ms = credential, self._exchange.server_ms
+
+
+def _frame(message: Any) -> tuple[Any, str, dict[str, Any]]:
+    """Return id, method and parameters of a request frame."""
+    if not isinstance(message, dict):
+        raise Refusal(-1135, text="A request must be a JSON object.")
+    number = message.get("id")
+    if isinstance(number, bool | float | list | dict):
+        raise missing("id")
+    method, params = message.get("method"), message.get("params", {})
+    if not isinstance(method, str):
+        raise missing("method")
+    if not isinstance(params, dict):
+        raise missing("params")
+    return number, method, params
 
 
 def _spelled(value: Any) -> str:

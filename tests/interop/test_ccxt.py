@@ -1,6 +1,7 @@
 """ccxt, unmodified, against the simulated exchange."""
 
 import asyncio
+import importlib
 from typing import Any
 
 import pytest
@@ -83,8 +84,7 @@ def test_refusals_become_the_clients_own_errors(client: Any) -> None:
 
 
 async def test_streams(exchange: Any) -> None:
-    import ccxt.pro as streaming
-
+    streaming = importlib.import_module("ccxt.pro")
     symbol = "BTC/USDT:USDT"
     client = aim(streaming.binance(OPTIONS), exchange)
     try:

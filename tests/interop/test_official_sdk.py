@@ -9,15 +9,15 @@ sdk = pytest.importorskip(
     "binance_sdk_derivatives_trading_usds_futures.derivatives_trading_usds_futures",
     reason="needs the interop extra (binance-sdk-derivatives-trading-usds-futures)",
 )
+configuration = pytest.importorskip("binance_common.configuration")
 pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture
 def rest(exchange: Any) -> Any:
-    from binance_common.configuration import ConfigurationRestAPI
 
     return sdk.DerivativesTradingUsdsFutures(
-        config_rest_api=ConfigurationRestAPI(
+        config_rest_api=configuration.ConfigurationRestAPI(
             api_key="sim-key", api_secret="sim-secret", base_path=exchange.http, retries=0
         )
     ).rest_api
@@ -83,10 +83,11 @@ def test_orders(rest: Any) -> None:
 
 
 async def test_user_and_market_streams(exchange: Any, rest: Any) -> None:
-    from binance_common.configuration import ConfigurationWebSocketStreams
 
     client = sdk.DerivativesTradingUsdsFutures(
-        config_ws_streams=ConfigurationWebSocketStreams(stream_url=f"{exchange.ws}/stream")
+        config_ws_streams=configuration.ConfigurationWebSocketStreams(
+            stream_url=f"{exchange.ws}/stream"
+        )
     )
     connection = await client.websocket_streams.create_connection()
     try:
@@ -118,10 +119,9 @@ async def test_user_and_market_streams(exchange: Any, rest: Any) -> None:
 
 
 async def test_websocket_api(exchange: Any) -> None:
-    from binance_common.configuration import ConfigurationWebSocketAPI
 
     client = sdk.DerivativesTradingUsdsFutures(
-        config_ws_api=ConfigurationWebSocketAPI(
+        config_ws_api=configuration.ConfigurationWebSocketAPI(
             api_key="sim-key", api_secret="sim-secret", stream_url=f"{exchange.ws}/ws-fapi/v1"
         )
     )

@@ -1,6 +1,7 @@
 """python-binance, unmodified, against the simulated exchange."""
 
 import asyncio
+import importlib
 from typing import Any
 
 import pytest
@@ -11,11 +12,10 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 @pytest.fixture
 def client(exchange: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    from binance import Client
-    from binance.base_client import BaseClient
+    base = importlib.import_module("binance.base_client").BaseClient
 
-    monkeypatch.setattr(BaseClient, "FUTURES_URL", f"{exchange.http}/fapi")
-    return Client("sim-key", "sim-secret", ping=False)
+    monkeypatch.setattr(base, "FUTURES_URL", f"{exchange.http}/fapi")
+    return binance.Client("sim-key", "sim-secret", ping=False)
 
 
 def test_market_data(client: Any) -> None:
@@ -78,9 +78,7 @@ def test_conditional_orders_go_to_the_algo_service(client: Any) -> None:
 
 
 def test_errors_reach_the_client(client: Any) -> None:
-    from binance.exceptions import BinanceAPIException
-
-    with pytest.raises(BinanceAPIException) as refused:
+    with pytest.raises(binance.exceptions.BinanceAPIException) as refused:
         client.futures_create_order(
             symbol="BTCUSDT", side="SELL", type="MARKET", quantity=0.01, reduceOnly=True
         )
@@ -88,14 +86,13 @@ def test_errors_reach_the_client(client: Any) -> None:
 
 
 async def test_streams(exchange: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from binance import AsyncClient, BinanceSocketManager
-    from binance.base_client import BaseClient
+    base = importlib.import_module("binance.base_client").BaseClient
 
-    monkeypatch.setattr(BaseClient, "FUTURES_URL", f"{exchange.http}/fapi")
-    monkeypatch.setattr(BinanceSocketManager, "FSTREAM_URL", f"{exchange.ws}/")
-    client = AsyncClient("sim-key", "sim-secret")
+    monkeypatch.setattr(base, "FUTURES_URL", f"{exchange.http}/fapi")
+    monkeypatch.setattr(binance.BinanceSocketManager, "FSTREAM_URL", f"{exchange.ws}/")
+    client = binance.AsyncClient("sim-key", "sim-secret")
     try:
-        sockets = BinanceSocketManager(client)
+        sockets = binance.BinanceSocketManager(client)
         async with sockets.aggtrade_futures_socket("BTCUSDT") as stream:
             frame = await asyncio.wait_for(stream.recv(), 5)
             assert frame["data" if "data" in frame else "e"] is not None
@@ -121,11 +118,10 @@ async def test_streams(exchange: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_websocket_api(exchange: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from binance import AsyncClient
-    from binance.base_client import BaseClient
+    base = importlib.import_module("binance.base_client").BaseClient
 
-    monkeypatch.setattr(BaseClient, "WS_FUTURES_URL", f"{exchange.ws}/ws-fapi/v1")
-    client = AsyncClient("sim-key", "sim-secret")
+    monkeypatch.setattr(base, "WS_FUTURES_URL", f"{exchange.ws}/ws-fapi/v1")
+    client = binance.AsyncClient("sim-key", "sim-secret")
     try:
         placed = await client.ws_futures_create_order(
             symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01"

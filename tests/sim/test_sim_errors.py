@@ -24,12 +24,12 @@ def hedge(desk: Desk) -> Desk:
     return desk
 
 
-def spend(desk: Desk, times: int) -> None:
+def spend(desk: Desk, times: int) -> Any:
     for _ in range(times):
         desk.raw("GET", "/fapi/v1/ticker/24hr")  # weight 40
 
 
-def twice(action: Callable[[], Any]) -> None:
+def twice(action: Callable[[], Any]) -> Any:
     action()
     action()
 
@@ -84,7 +84,7 @@ def changed(desk: Desk, **rules: str) -> Desk:
 
 
 def limited(desk: Desk, flag: str) -> None:
-    desk.control("account", **{flag: True})
+    desk.script("account", {flag: True})
     desk.order(side="BUY", quantity="0.1")
 
 

@@ -1,7 +1,8 @@
 """Each fault does what its name says, where the rule says, and as often."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 
@@ -12,10 +13,11 @@ from reactor.sim.streams import Close, Connection
 from .trading_desk import Desk, Refused, told
 
 ORDER = {"path": "/fapi/v1/order", "method": "POST"}
-SHOWN = set()
+SHOWN: set[str] = set()
+Test = TypeVar("Test", bound=Callable[..., Any])
 
 
-def shows(*kinds: str) -> Any:
+def shows(*kinds: str) -> Callable[[Test], Test]:
     SHOWN.update(kinds)
     return lambda function: function
 

@@ -96,8 +96,8 @@ class Desk:
             )
         return answer
 
-    def fault(self, **rule: Any) -> None:
-        self.script("faults", [rule])
+    def fault(self, **rule: Any) -> Any:
+        return self.script("faults", [rule])
 
     def user_stream(self) -> Connection:
         key = json.loads(self.raw("POST", "/fapi/v1/listenKey").body)["listenKey"]
