@@ -148,7 +148,7 @@ class Exchange:
 
     def automatic_client_id(self) -> str:
         """Return the client id of an order that came without one."""
-        return "".join(self.random.choice(KEY_LETTERS) for _ in range(22))
+        return "".join(self.random.choices(KEY_LETTERS, k=22))
 
     # Time
 
@@ -248,7 +248,7 @@ class Exchange:
     def start_listen_key(self, account: Account) -> str:
         """Return the account's listen key: the living one extended, or a new one."""
         if not account.listen_key:
-            account.listen_key = "".join(self.random.choice(KEY_LETTERS) for _ in range(64))
+            account.listen_key = "".join(self.random.choices(KEY_LETTERS, k=64))
             self._watch_listen_key(account, account.listen_key)
         account.listen_key_until_ms = self.now_ms + self.settings.listen_key_ms
         return account.listen_key

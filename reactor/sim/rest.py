@@ -166,7 +166,7 @@ def request_facts(
 
 def _parameters(request: Request) -> Parameters:
     """Read query string and form body; where a name is in both, the query string wins."""
-    values = dict(parse_qsl(request.body, keep_blank_values=True))
+    values = dict(parse_qsl(request.body, keep_blank_values=True)) if request.body else {}
     values.update(parse_qsl(request.query, keep_blank_values=True))
     return Parameters(values)
 

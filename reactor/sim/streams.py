@@ -269,7 +269,7 @@ class Hub:
     ) -> dict[str, Any]:
         if not all(isinstance(one, str) for one in params):
             return _bad("params must be strings", number)
-        if len(connection.streams) + len(params) > STREAMS_MAX:
+        if len(connection.streams) + len(connection.keys) + len(params) > STREAMS_MAX:
             return _bad(f"too many streams, at most {STREAMS_MAX}", number)
         for name in params:
             self._subscribe(connection, name, frozenset())
