@@ -220,16 +220,34 @@ def _isolate(account: Account, position: Position, before: Decimal, price: Decim
 
 
 def settle(exchange: "Exchange", account: Account, position: Position, before: Decimal) -> None:
-    """After a position changed: resting reduce-only orders and GTE stops that outlived it."""
-    flipped = before and (position.amount == 0 or (position.amount > 0) != (before > 0))
-    if not flipped:
+    """After a position shrank: expire what was to close more than is left, and its GTE stops."""
+    after = position.amount
+    if not before or (after * before > 0 and abs(after) >= abs(before)):
         return
+    gone = after * before <= 0
     closing_side = "SELL" if before > 0 else "BUY"
-    for order in account.open_orders(position.symbol):
-        closes = order.reduce_only or account.closes(order.side, order.position_side)
-        if closes and order.side == closing_side and order.position_side == position.side:
-            expire(exchange, account, order, reason="4")
-    algo.on_closed(exchange, account, position, closing_side)
+    excess = -abs(after) if not gone else ZERO
+    resting = closing_orders(account, position.symbol, closing_side, position.side)
+    excess += sum((order.remaining for order in resting), ZERO)
+    for order in reversed(resting):
+        if excess <= 0:
+            break
+        excess -= order.remaining
+        expire(exchange, account, order, reason="4")
+    if gone:
+        algo.on_closed(exchange, account, position, closing_side)
+
+
+def closing_orders(account: Account, symbol: str, side: str, position_side: str) -> list[Order]:
+    """Return the resting orders that can only close a position, oldest first."""
+    return [
+        order
+        for order in account.open_orders(symbol)
+        if order.type == "LIMIT"
+        and order.side == side
+        and order.position_side == position_side
+        and (order.reduce_only or account.closes(side, position_side))
+    ]
 
 
 def expire(exchange: "Exchange", account: Account, order: Order, *, reason: str) -> None:

@@ -210,13 +210,7 @@ def _reducing(account: Account, ask: Ask) -> tuple[Decimal, list[Order]]:
     if position.amount * sign >= 0:
         raise Refusal(-2022)
     capacity = abs(position.amount)
-    resting = [
-        o
-        for o in account.open_orders(ask.symbol)
-        if o.side == ask.side
-        and o.position_side == ask.position_side
-        and (o.reduce_only or account.closes(o.side, o.position_side))
-    ]
+    resting = matching.closing_orders(account, ask.symbol, ask.side, ask.position_side)
     held = sum((o.remaining for o in resting), ZERO)
     if ask.type == "MARKET" and not account.hedge:
         quantity = min(ask.quantity, capacity)
@@ -337,6 +331,12 @@ def amend(exchange: "Exchange", account: Account, params: Parameters) -> Order:
     filters.check_quantity(market.rules, quantity, market=False)
     filters.check_price(market.rules, price)
     filters.check_percent(market, order.side, price)
+    if order.reduce_only or account.closes(order.side, order.position_side):
+        mine = matching.closing_orders(account, order.symbol, order.side, order.position_side)
+        held = sum((o.remaining for o in mine if o is not order), ZERO)
+        capacity = abs(account.position(order.symbol, order.position_side).amount)
+        if quantity - order.executed + held > capacity:
+            raise Refusal(-2022)
     if quantity <= order.executed:
         return cancel(exchange, account, order)
     order.quantity, order.price, order.updated_ms = quantity, price, exchange.server_ms

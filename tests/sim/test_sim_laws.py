@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactor.sim.exchange import Exchange, Settings
+from reactor.sim.matching import closing_orders
 from reactor.sim.model import Position
 from reactor.sim.orders import Ask, place
 from reactor.sim.refusals import Refusal
@@ -71,6 +72,11 @@ def run(exchange: Exchange, steps: list[Any], *, hedge: bool) -> None:
         if ask.reduce_only:
             assert order.executed <= abs(was)
             assert order.sign * was < 0
+        for leg_side in account.sides():
+            amount = account.position("BTCUSDT", leg_side).amount
+            for closing, capacity in (("SELL", max(amount, ZERO)), ("BUY", max(-amount, ZERO))):
+                resting = closing_orders(account, "BTCUSDT", closing, leg_side)
+                assert sum((o.remaining for o in resting), ZERO) <= capacity
         if hedge:
             assert account.position("BTCUSDT", "LONG").amount >= 0
             assert account.position("BTCUSDT", "SHORT").amount <= 0

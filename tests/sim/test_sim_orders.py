@@ -116,6 +116,34 @@ def test_a_market_exit_knocks_out_resting_reduce_only_orders(desk: Desk) -> None
     assert (first["o"], first["X"], first["er"]) == ("LIMIT", "EXPIRED", "4")
 
 
+def test_resting_reduce_only_orders_never_outgrow_the_position(desk: Desk) -> None:
+    desk.order(side="BUY", quantity="0.5")
+    limit = {"type": "LIMIT", "timeInForce": "GTC", "quantity": "0.2", "reduceOnly": "true"}
+    first = desk.order(side="SELL", price="83000", **limit)
+    second = desk.order(side="SELL", price="83100", **limit)
+    with pytest.raises(Refused) as third:
+        desk.order(side="SELL", price="83200", **limit)
+    assert third.value.code == -2022
+    with pytest.raises(Refused) as grown:
+        desk.ask(
+            "PUT",
+            "/fapi/v1/order",
+            symbol="BTCUSDT",
+            side="SELL",
+            orderId=first["orderId"],
+            quantity="0.4",
+            price="83000",
+        )
+    assert grown.value.code == -2022
+    desk.order(side="SELL", quantity="0.2")  # shrinks the position without being reduce-only
+    (left,) = desk.ask("GET", "/fapi/v1/openOrders")
+    assert left["orderId"] == first["orderId"]
+    gone = desk.ask("GET", "/fapi/v1/order", symbol="BTCUSDT", orderId=second["orderId"])
+    assert gone["status"] == "EXPIRED"
+    desk.price("84000")
+    assert desk.positions() == {("BTCUSDT", "BOTH"): D("0.100")}
+
+
 def test_or_the_account_refuses_it(desk: Desk) -> None:
     desk.control("account", reduceOnlyConflict="reject")
     desk.order(side="BUY", quantity="0.5")
