@@ -5,19 +5,30 @@ previous close and gives none (J. Welles Wilder, New Concepts in Technical Tradi
 smoothings: `sma` is the mean of the last `period` true ranges; `wilder` starts with that mean and goes
 on as (ATR·(period − 1) + TR)/period, the seeding of TA-Lib.
 
-Each closed candle costs O(1). The moving sum of `sma` is carried as an unevaluated pair of doubles, so
-that ten million additions and subtractions leave no error that a reader could find.
+Each closed candle costs O(1). The arithmetic is decimal: doubles lose up to a tick of a small range
+between large prices (100.2 − 100.0 is 0.20000000000000284 in doubles, and a stop 1.5 of them below the entry
+is then rounded to the next tick). The sum of `sma` is exact and cannot drift; `wilder` is carried with 50
+digits. Only the finished value becomes a double.
 """
 
 from copy import copy
+from decimal import Context, Decimal
 from typing import Self
 
+from reactor.core.exact import ZERO, add, from_float, multiply, subtract
 from reactor.core.plan import Smoothing
 
+CARRIED = Context(prec=50)
+"""A moving average carries a remainder for ever; 50 digits of it are more than anything can show."""
 
-def true_range(high: float, low: float, previous_close: float) -> float:
-    """The true range of one candle, in price."""
-    return max(high - low, abs(high - previous_close), abs(low - previous_close))
+
+def true_range(high: Decimal, low: Decimal, previous_close: Decimal) -> Decimal:
+    """The true range of one candle, in price, exact."""
+    return max(
+        subtract(high, low),
+        subtract(high, previous_close).copy_abs(),
+        subtract(low, previous_close).copy_abs(),
+    )
 
 
 class Atr:
@@ -26,69 +37,55 @@ class Atr:
     Attributes:
         value: the ATR over the closed candles so far, in price; None until there are `period` true
             ranges.
-        previous_close: the last closed candle's close, in price; None before the first.
     """
 
-    __slots__ = (
-        "_count",
-        "_error",
-        "_sum",
-        "_window",
-        "method",
-        "period",
-        "previous_close",
-        "value",
-    )
+    __slots__ = ("_close", "_count", "_exact", "_sum", "_window", "method", "period", "value")
 
     def __init__(self, *, period: int, method: Smoothing) -> None:
         self.period = period
         self.method = method
         self.value: float | None = None
-        self.previous_close: float | None = None
+        self._close: Decimal | None = None
+        self._exact = ZERO
         self._count = 0
-        self._window = [0.0] * period
-        self._sum = 0.0
-        self._error = 0.0
+        self._window = [ZERO] * period
+        self._sum = ZERO
 
     def close_candle(self, high: float, low: float, close: float) -> None:
         """Counts one closed candle in. Prices must be positive and finite; O(1)."""
-        previous, self.previous_close = self.previous_close, close
+        previous, self._close = self._close, from_float(close)
         if previous is None:
             return
-        tr = true_range(high, low, previous)
+        tr = true_range(from_float(high), from_float(low), previous)
         if self.method == "wilder" and self.value is not None:
-            self.value = (self.value * (self.period - 1) + tr) / self.period
-            return
-        slot = self._count % self.period
-        self._add(tr)
-        self._add(-self._window[slot])
-        self._window[slot] = tr
-        self._count += 1
-        if self._count >= self.period:
-            self.value = (self._sum + self._error) / self.period
+            self._exact = self._smoothed(tr)
+        else:
+            slot = self._count % self.period
+            self._sum = subtract(add(self._sum, tr), self._window[slot])
+            self._window[slot] = tr
+            self._count += 1
+            if self._count < self.period:
+                return
+            self._exact = CARRIED.divide(self._sum, Decimal(self.period))
+        self.value = float(self._exact)
 
     def live(self, high: float, low: float) -> float | None:
         """The ATR as it would be if the forming candle closed now: for display, never for levels."""
-        if self.value is None or self.previous_close is None:
+        if self.value is None or self._close is None:
             return None
-        tr = true_range(high, low, self.previous_close)
+        tr = true_range(from_float(high), from_float(low), self._close)
         if self.method == "wilder":
-            return (self.value * (self.period - 1) + tr) / self.period
+            return float(self._smoothed(tr))
         oldest = self._window[self._count % self.period]
-        return (self._sum + self._error + (tr - oldest)) / self.period
+        return float(CARRIED.divide(subtract(add(self._sum, tr), oldest), Decimal(self.period)))
+
+    def _smoothed(self, tr: Decimal) -> Decimal:
+        """Wilder's step: (ATR·(period − 1) + TR)/period."""
+        weighted = add(multiply(self._exact, Decimal(self.period - 1)), tr)
+        return CARRIED.divide(weighted, Decimal(self.period))
 
     def twin(self) -> Self:
         """An independent ATR in the same state."""
         twin = copy(self)
         twin._window = self._window.copy()  # noqa: SLF001 - its own kind
         return twin
-
-    def _add(self, term: float) -> None:
-        """Adds to the running sum, keeping what rounding takes away (Knuth's TwoSum)."""
-        total = self._sum + term
-        part = total - self._sum
-        lost = (self._sum - (total - part)) + (term - part)
-        # Renormalise, so that the pair stays a sum and its small correction.
-        error = self._error + lost
-        self._sum = total + error
-        self._error = error - (self._sum - total)

@@ -23,30 +23,26 @@ from reactor.core.events import PositionReport
 from reactor.core.exact import from_float
 from reactor.core.lifecycle import Event
 from reactor.core.machine import Filters, Machine
-from reactor.core.market import Awaited, Market, Quote, Source, book_quote, number, price_quote
+from reactor.core.market import (
+    Awaited,
+    Market,
+    Quote,
+    Source,
+    book_quote,
+    double,
+    not_a_price,
+    price_quote,
+)
 from reactor.core.orders import Fills, OrderIds, Orders, plain_order_id
 from reactor.core.plan import INTERVAL_MS, Plan
+from reactor.errors import DecodeError
+from reactor.limits import TIME_MS_MAX
 
 NO_FILTERS = Filters()
 NEVER_NS = 1 << 62
 
 PlanFor = Callable[[str, Side], Plan]
 SIDES: tuple[Side, Side] = ("LONG", "SHORT")
-
-
-class _Markets(dict[str, Market | None]):
-    """The markets of one source; a symbol met for the first time gets one if a plan looks there."""
-
-    __slots__ = ("_make", "_source")
-
-    def __init__(self, source: Source, make: Callable[[Source, str], Market | None]) -> None:
-        super().__init__()
-        self._source: Source = source
-        self._make = make
-
-    def __missing__(self, symbol: str) -> Market | None:
-        market = self[symbol] = self._make(self._source, symbol)
-        return market
 
 
 class Engine:
@@ -96,9 +92,9 @@ class Engine:
         self._fills = fills
         self._order_ids = order_ids
         self._epochs = 0
-        self._last = _Markets("last", self._make_market)
-        self._mark = _Markets("mark", self._make_market)
-        self._book = _Markets("book", self._make_market)
+        self._last: dict[str, Market | None] = {}
+        self._mark: dict[str, Market | None] = {}
+        self._book: dict[str, Market | None] = {}
         self.positions: dict[tuple[str, Side], Machine] = {}
         self.due_ns = NEVER_NS
 
@@ -119,9 +115,15 @@ class Engine:
         Returns:
             The decisions; empty for a quiet tick.
         """
-        market = self._last[symbol]
+        try:
+            market = self._last[symbol]
+        except KeyError:
+            market = self.market("last", symbol)
         if market is not None:
-            value = number(price)
+            try:
+                value = double(price)
+            except ValueError:
+                raise not_a_price(price) from None
             if (
                 market.low < value < market.high
                 and trade_id > market.last_id
@@ -131,13 +133,11 @@ class Engine:
             ):
                 market.last_id = trade_id
                 market.text = price
-                market.known_quote = None
                 market.t_event_ms = t_event_ms
                 market.t_recv_ns = t_recv_ns
                 market.ticks += 1
                 return ()
         out = self._due(t_recv_ns)
-        market = self._last[symbol]
         if market is not None:
             if not market.aggregated:
                 # From the first aggTrade on, raw trades of the symbol are ignored; ids start anew.
@@ -151,9 +151,15 @@ class Engine:
         self, symbol: str, price: str, trade_id: int, t_event_ms: int, t_recv_ns: int
     ) -> Sequence[Decision]:
         """Takes a raw trade (`t`, `T`): a last-price tick where the symbol has no aggTrades."""
-        market = self._last[symbol]
+        try:
+            market = self._last[symbol]
+        except KeyError:
+            market = self.market("last", symbol)
         if market is not None:
-            value = number(price)
+            try:
+                value = double(price)
+            except ValueError:
+                raise not_a_price(price) from None
             if (
                 market.low < value < market.high
                 and trade_id > market.trade_id
@@ -164,13 +170,11 @@ class Engine:
             ):
                 market.trade_id = trade_id
                 market.text = price
-                market.known_quote = None
                 market.t_event_ms = t_event_ms
                 market.t_recv_ns = t_recv_ns
                 market.ticks += 1
                 return ()
         out = self._due(t_recv_ns)
-        market = self._last[symbol]
         if market is not None and not market.aggregated:
             # Until an aggTrade comes, its id field holds a value that no aggTrade is above, so that
             # the first one cannot pass for quiet.
@@ -183,9 +187,15 @@ class Engine:
         self, symbol: str, price: str, t_event_ms: int, t_recv_ns: int
     ) -> Sequence[Decision]:
         """Takes a mark price; its event time (`E`) is its id."""
-        market = self._mark[symbol]
+        try:
+            market = self._mark[symbol]
+        except KeyError:
+            market = self.market("mark", symbol)
         if market is not None:
-            value = number(price)
+            try:
+                value = double(price)
+            except ValueError:
+                raise not_a_price(price) from None
             if (
                 market.low < value < market.high
                 and t_event_ms > market.last_id
@@ -195,12 +205,10 @@ class Engine:
             ):
                 market.last_id = market.t_event_ms = t_event_ms
                 market.text = price
-                market.known_quote = None
                 market.t_recv_ns = t_recv_ns
                 market.ticks += 1
                 return ()
         out = self._due(t_recv_ns)
-        market = self._mark[symbol]
         if market is not None:
             self._tick(market, price, "", t_event_ms, t_event_ms, t_recv_ns, out)
         return out
@@ -209,9 +217,15 @@ class Engine:
         self, symbol: str, bid: str, ask: str, update_id: int, t_event_ms: int, t_recv_ns: int
     ) -> Sequence[Decision]:
         """Takes the best bid and ask (`u`, `T`): the bid is a LONG's price, the ask a SHORT's."""
-        market = self._book[symbol]
+        try:
+            market = self._book[symbol]
+        except KeyError:
+            market = self.market("book", symbol)
         if market is not None:
-            bid_value, ask_value = number(bid), number(ask)
+            try:
+                bid_value, ask_value = double(bid), double(ask)
+            except ValueError:
+                raise not_a_price(f"{bid} / {ask}") from None
             if (
                 market.low < bid_value < market.high
                 and market.ask_low < ask_value < market.ask_high
@@ -224,13 +238,11 @@ class Engine:
                 market.last_id = update_id
                 market.text = bid
                 market.ask_text = ask
-                market.known_quote = None
                 market.t_event_ms = t_event_ms
                 market.t_recv_ns = t_recv_ns
                 market.ticks += 1
                 return ()
         out = self._due(t_recv_ns)
-        market = self._book[symbol]
         if market is not None:
             self._tick(market, bid, ask, update_id, t_event_ms, t_recv_ns, out)
         return out
@@ -249,11 +261,13 @@ class Engine:
         if tick_id <= market.last_id:
             market.duplicates += 1
             return
-        market.last_id = tick_id
+        if not 0 <= t_event_ms <= TIME_MS_MAX:
+            raise DecodeError(f"exchange time {t_event_ms} is out of range: 0 to {TIME_MS_MAX}")
         if ask_text:
             quote = book_quote(text, ask_text, t_event_ms)
         else:
             quote = price_quote(text, t_event_ms)
+        market.last_id = tick_id
         accepted = market.accept(quote)
         if not accepted:
             out.append(
@@ -294,9 +308,9 @@ class Engine:
     ) -> None:
         last = market.quote()
         for series in market.series.values():
-            if last is not None and series.start_ms <= last.t_event_ms < series.end_ms:
+            if last is not None and series.start_ms <= market.t_event_ms < series.end_ms:
                 # The quiet path stores the last price, not the candle's close.
-                series.tick(last.candle, last.t_event_ms)
+                series.settle(last.candle)
             while series.roll(t_event_ms):
                 self._candle_closed(market, series, t_ns, out)
 
@@ -484,8 +498,8 @@ class Engine:
         series = None if market is None else market.series.get(interval_ms)
         if market is not None and series is not None:
             last = market.quote()
-            if last is not None and series.start_ms <= last.t_event_ms < series.end_ms:
-                series.tick(last.candle, last.t_event_ms)
+            if last is not None and series.start_ms <= market.t_event_ms < series.end_ms:
+                series.settle(last.candle)
             if series.load(rows):
                 self._candle_closed(market, series, t_ns, out)
             self._settle(market)
@@ -542,7 +556,10 @@ class Engine:
 
     def market(self, source: Source, symbol: str) -> Market | None:
         """The market of a symbol on a source; None where no plan looks at that source."""
-        return {"mark": self._mark, "last": self._last, "book": self._book}[source][symbol]
+        by_symbol = {"mark": self._mark, "last": self._last, "book": self._book}[source]
+        if symbol not in by_symbol:
+            by_symbol[symbol] = self._make_market(source, symbol)
+        return by_symbol[symbol]
 
     # ------------------------------------------------------------------------------------------
 
@@ -570,7 +587,7 @@ class Engine:
         """The ATR for a plan's levels: fixed, or of its closed candles; 0 counts as none."""
         fixed = self._atr_fixed.get(market.symbol)
         if fixed is not None:
-            return fixed
+            return fixed if fixed > 0 else None
         series = market.series.get(INTERVAL_MS[plan.atr.interval])
         if series is None:
             return None

@@ -107,7 +107,8 @@ TRANSITIONS: dict[State, dict[Event, tuple[State, Action]]] = {
         _E.ACCEPTED: (_S.REDUCING, _A.NOTHING),
         _E.FILLED: (_S.WATCHING, _A.NOTHING),
         _E.LAPSED: (_S.WATCHING, _A.KEEP_REST),
-        _E.REJECTED: (_S.WATCHING, _A.KEEP_REST),
+        # Refused is no partial fill: the level is dropped (the rung stays taken), and somebody told.
+        _E.REJECTED: (_S.WATCHING, _A.ALARM),
         _E.UNKNOWN: (_S.REDUCING_UNKNOWN, _A.ASK),
         _E.FOUND_OPEN: (_S.REDUCING, _A.NOTHING),
         _E.FOUND_ABSENT: (_S.REDUCING, _A.NOTHING),
@@ -121,7 +122,8 @@ TRANSITIONS: dict[State, dict[Event, tuple[State, Action]]] = {
         _E.ACCEPTED: (_S.REDUCING, _A.NOTHING),
         _E.FILLED: (_S.WATCHING, _A.NOTHING),
         _E.LAPSED: (_S.WATCHING, _A.KEEP_REST),
-        _E.REJECTED: (_S.WATCHING, _A.KEEP_REST),
+        # Refused is no partial fill: the level is dropped (the rung stays taken), and somebody told.
+        _E.REJECTED: (_S.WATCHING, _A.ALARM),
         _E.UNKNOWN: (_S.REDUCING_UNKNOWN, _A.NOTHING),
         _E.FOUND_OPEN: (_S.REDUCING, _A.NOTHING),
         _E.FOUND_ABSENT: (_S.WATCHING, _A.KEEP_REST),

@@ -68,6 +68,26 @@ class Rung:
         self.taken = False
 
 
+class _Fired:
+    """What the rungs and harvest steps of one tick add up to."""
+
+    __slots__ = ("level", "quantity", "reasons", "remaining")
+
+    def __init__(self, remaining: Decimal) -> None:
+        self.remaining = remaining
+        self.quantity = ZERO
+        self.reasons: list[Reason] = []
+        self.level: Decimal | None = None
+
+    def add(self, quantity: Decimal, reason: Reason, level: Decimal) -> None:
+        """Adds one; what rounds to nothing names no reason."""
+        if quantity > 0:
+            self.reasons.append(reason)
+            self.level = level if self.level is None else max(self.level, level)
+            self.quantity = add(self.quantity, quantity)
+            self.remaining = subtract(self.remaining, quantity)
+
+
 class Machine:
     """The exit rules of one epoch.
 
@@ -361,7 +381,10 @@ class Machine:
                 out.append(self._stop_moved(x, t_ns=t_ns))
             return out
         self._calm = False
-        self.orders.fill_in_flight(price, t_ns=t_ns, tick=tick, out=out)
+        if self.orders.fills_at_next_tick:
+            self.orders.fill_in_flight(
+                price, stop=self.price(self.stop), t_ns=t_ns, tick=tick, out=out
+            )
         if self.orders.exiting:
             return out
         self._retry_rest(x, t_ns, out)
@@ -413,53 +436,61 @@ class Machine:
 
     def _take_profits(self, x: Decimal, t_ns: int, out: list[Decision]) -> None:
         """The ladder, then the harvest: everything that fires goes out as one order."""
-        remaining = self.orders.available
-        wanted = ZERO
-        level: Decimal | None = None
-        reasons: list[Reason] = []
+        self._release_rungs(x)
+        fired = _Fired(self.orders.available)
+        rungs = self._fire_rungs(x, fired)
+        steps = self._fire_harvests(x, fired)
+        if rungs or steps:
+            self._remember_taken(harvested=steps > 0)
+        if fired.level is not None:
+            reasons = tuple(dict.fromkeys(fired.reasons))
+            self._exit(fired.quantity, reasons, level=fired.level, t_ns=t_ns, out=out)
+
+    def _release_rungs(self, x: Decimal) -> None:
+        """Sets the rungs that a recomputation held back, now that the price is before them."""
         for rung in self.rungs:
             if rung.held is not None and x < rung.held:
                 rung.x, rung.held = rung.held, None
-                self._sort_rungs()
+        self._sort_rungs()
+
+    def _fire_rungs(self, x: Decimal, fired: _Fired) -> int:
+        """Takes every untaken rung that the price has reached, nearest first; answers how many."""
+        count = 0
         for index, rung in enumerate(self.rungs):
-            if rung.taken or rung.x is None or x < rung.x:
+            if rung.taken or rung.x is None or x < rung.x or fired.remaining <= 0:
                 continue
-            if remaining <= 0:
-                break
+            count += 1
             rung.taken = True
             rung.held = None
-            last = index == len(self.rungs) - 1 and self._ladder_is_whole
-            quantity = remaining
-            if not last:
+            quantity = fired.remaining
+            if index < len(self.rungs) - 1 or not self._ladder_is_whole:
                 share = multiply(rung.close, self.orders.initial_quantity)
-                quantity = self._tradable(share, remaining)
-            if quantity > 0:
-                reasons.append(Reason.TAKE_PROFIT)
-                level = rung.x
-            wanted, remaining = add(wanted, quantity), subtract(remaining, quantity)
+                quantity = self._tradable(share, fired.remaining)
+            fired.add(quantity, Reason.TAKE_PROFIT, rung.x)
+        return count
+
+    def _fire_harvests(self, x: Decimal, fired: _Fired) -> int:
+        """Takes every harvest step that the price has reached, rising; answers how many."""
         harvest = self.plan.harvest
-        steps = 0
-        while harvest is not None and self._harvest_due is not None and x >= self._harvest_due:
-            steps += 1
-            if remaining <= 0 or steps > HARVEST_STEPS_PER_TICK_MAX:
-                break
-            quantity = self._tradable(multiply(harvest.fraction, remaining), remaining)
-            if quantity > 0:
-                reasons.append(Reason.HARVEST)
-                level = self._harvest_due if level is None else max(level, self._harvest_due)
-            wanted, remaining = add(wanted, quantity), subtract(remaining, quantity)
+        count = 0
+        while (
+            harvest is not None
+            and self._harvest_due is not None
+            and x >= self._harvest_due
+            and fired.remaining > 0
+            and count < HARVEST_STEPS_PER_TICK_MAX
+        ):
+            count += 1
+            share = multiply(harvest.fraction, fired.remaining)
+            fired.add(self._tradable(share, fired.remaining), Reason.HARVEST, self._harvest_due)
             self.harvests_taken += 1
             self._harvest_due = self._harvest_x(self.harvests_taken + 1)
-        if self.harvests_taken or any(rung.taken for rung in self.rungs):
-            self.time_stop_ns = None
-            self._remember_break_even()
-        if level is not None:
-            self._exit(wanted, tuple(dict.fromkeys(reasons)), level=level, t_ns=t_ns, out=out)
+        return count
 
-    def _remember_break_even(self) -> None:
-        if self.plan.harvest is not None and self.harvests_taken:
-            self.break_even_due = True
-        if self.plan.ratchets and any(rung.taken for rung in self.rungs):
+    def _remember_taken(self, *, harvested: bool) -> None:
+        """What a taken rung or harvest step means for good: no time stop, and break-even where due."""
+        self.time_stop_ns = None
+        if harvested or (self.plan.ratchets and any(rung.taken for rung in self.rungs)):
             self.break_even_due = True
 
     def _tradable(self, share: Decimal, remaining: Decimal) -> Decimal:
@@ -628,7 +659,7 @@ class Machine:
         self._set_guards()
         if self.stop_kind is StopKind.BREAK_EVEN and self.stop < self.x0:
             self.stop_kind = StopKind.STOP_LOSS
-            out.append(self._stop_moved(self.stop if self.x is None else self.x, t_ns=t_ns))
+            out.append(self._stop_moved(self.x0 if self.x is None else self.x, t_ns=t_ns))
 
     def on_risk(self, *, liquidation_price: Decimal | None, margin: Decimal | None) -> None:
         """Takes what the exchange says of liquidation price and margin (of the whole position)."""
@@ -664,7 +695,7 @@ class Machine:
         self._put_stop(floor_to(self._axis.x(price), self.filters.tick), StopKind.MANUAL)
         self._stop_held = None
         self._through = 0
-        out.append(self._stop_moved(self.stop if self.x is None else self.x, t_ns=t_ns))
+        out.append(self._stop_moved(self.x0 if self.x is None else self.x, t_ns=t_ns))
 
     # Levels -----------------------------------------------------------------------------------
 
@@ -688,8 +719,14 @@ class Machine:
         return ceil_to(add(self.x0, distance), self.filters.tick)
 
     def _sort_rungs(self) -> None:
-        """Nearest first; one that waits for an ATR is taken for the farthest."""
-        self.rungs.sort(key=lambda rung: (rung.x is None, ZERO if rung.x is None else rung.x))
+        """Taken ones as they were taken, then the nearest; one that waits for an ATR is the farthest."""
+        self.rungs.sort(
+            key=lambda rung: (
+                not rung.taken,
+                rung.x is None and not rung.taken,
+                ZERO if rung.taken or rung.x is None else rung.x,
+            )
+        )
 
     def _condition_x(self) -> Decimal | None:
         distance = levels.break_even_condition(self.plan, entry=self.entry, r=self.r)
@@ -718,7 +755,7 @@ class Machine:
         if candidate > self.stop:
             if self.x is None or candidate < self.x:
                 self._move_stop(candidate, StopKind.STOP_LOSS)
-                out.append(self._stop_moved(candidate if self.x is None else self.x, t_ns=t_ns))
+                out.append(self._stop_moved(self.x0 if self.x is None else self.x, t_ns=t_ns))
             elif self._stop_held is None or candidate > self._stop_held:
                 self._stop_held, self._stop_held_kind = candidate, StopKind.STOP_LOSS
                 out.append(self._held("stop", candidate, t_ns=t_ns))

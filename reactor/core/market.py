@@ -66,9 +66,10 @@ class Market:
         ticks: accepted ticks so far; the last one's number.
         low, high: the doubles strictly between which a tick is quiet (`ask_low`, `ask_high`: for the
             ask of a book). `since_ms`, `until_ms`: the forming candles' common span of exchange time.
+        calm_low, calm_high: the same without the candle's range: between them no rule can act.
         last_id: the id of the last tick seen; what is not above it is a duplicate or late.
         text, ask_text: the last accepted tick as it was written. `t_event_ms`, `t_recv_ns`: its times.
-        known_quote: its exact form, made when first asked for; the quiet path stores text alone.
+        known_quote: the exact form of the last one that was asked for; the quiet path stores text alone.
     """
 
     __slots__ = (
@@ -79,6 +80,8 @@ class Market:
         "ask_low",
         "ask_text",
         "awaited",
+        "calm_high",
+        "calm_low",
         "due_ns",
         "duplicates",
         "high",
@@ -128,12 +131,17 @@ class Market:
         self.due_ns: int | None = None
         self.low = self.ask_low = inf
         self.high = self.ask_high = -inf
+        self.calm_low = inf
+        self.calm_high = -inf
         self.since_ms = 0
         self.until_ms = NEVER_MS
 
     def quote(self) -> Quote | None:
         """The last accepted tick, exact; None before the first."""
-        if self.known_quote is None and self.text:
+        known = self.known_quote
+        if known is not None and known.text is self.text and known.ask_text is self.ask_text:
+            return known
+        if self.text:
             self.known_quote = (
                 book_quote(self.text, self.ask_text, self.t_event_ms)
                 if self.source == "book"
@@ -192,12 +200,11 @@ class Market:
         self.ticks += count
         self.last_id = last_id
         self.text = text
-        self.known_quote = None
         self.t_event_ms = t_event_ms
         self.t_recv_ns = t_recv_ns
 
-    def bounds(self) -> tuple[float, float]:
-        """The prices strictly between which no rule and no suspicion can arise; candles aside."""
+    def _bounds(self) -> tuple[float, float]:
+        """The doubles strictly between which no rule can act and no suspicion can arise."""
         quote = self.quote()
         if quote is None or self.suspect is not None or self.awaited:
             return inf, -inf
@@ -213,7 +220,7 @@ class Market:
         if self.source == "book":
             self._arm_book()
         else:
-            self.low, self.high = self.bounds()
+            self.low, self.high = self.calm_low, self.calm_high = self._bounds()
         self.since_ms, self.until_ms = 0, NEVER_MS
         for series in self.series.values():
             self.since_ms = max(self.since_ms, series.start_ms)
@@ -249,10 +256,10 @@ def price_quote(text: str, t_event_ms: int) -> Quote:
     Raises:
         DecodeError: the text is no price.
     """
-    double = number(text)
     price = _price(text)
+    value = double(text)
     short = len(text) < 17
-    return Quote(price, price, double, double, double, short, text, "", t_event_ms)
+    return Quote(price, price, value, value, value, short, text, "", t_event_ms)
 
 
 def book_quote(bid: str, ask: str, t_event_ms: int) -> Quote:
@@ -261,25 +268,20 @@ def book_quote(bid: str, ask: str, t_event_ms: int) -> Quote:
     Raises:
         DecodeError: one of the texts is no price.
     """
-    low, high = number(bid), number(ask)
+    long_price, short_price = _price(bid), _price(ask)
+    low, high = double(bid), double(ask)
     short = len(bid) < 17 and len(ask) < 17
     middle = (low + high) / 2
-    return Quote(_price(bid), _price(ask), low, high, middle, short, bid, ask, t_event_ms)
+    return Quote(long_price, short_price, low, high, middle, short, bid, ask, t_event_ms)
 
 
-def number(text: str) -> float:
-    """The double nearest to a price's text; a quarter of the time that `float` takes.
-
-    Raises:
-        DecodeError: the text is no number.
-    """
-    try:
-        return _decode_number(text)
-    except (msgspec.DecodeError, UnicodeError):
-        raise DecodeError(f"price {text[:40]!r} is not a positive finite decimal") from None
+double = msgspec.json.Decoder(float).decode
+"""The double nearest to a price's text, a quarter of the time that `float` takes; ValueError if none."""
 
 
-_decode_number = msgspec.json.Decoder(float).decode
+def not_a_price(text: str) -> DecodeError:
+    """The error that a text is no price."""
+    return DecodeError(f"price {text[:40]!r} is not a positive finite decimal")
 
 
 def _price(text: str) -> Decimal:
@@ -288,6 +290,10 @@ def _price(text: str) -> Decimal:
     Raises:
         DecodeError: it is no positive finite decimal, or no price that a market could have.
     """
+    try:
+        double(text)
+    except ValueError:
+        raise not_a_price(text) from None
     price = Decimal(text)
     if not PRICE_MIN <= price <= PRICE_MAX:
         raise DecodeError(f"price {text[:40]!r} is out of range: {PRICE_MIN} to {PRICE_MAX}")

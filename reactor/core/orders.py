@@ -31,6 +31,12 @@ UNKNOWN_FULL_NS = 500_000_000
 UNKNOWN_PARTIAL_NS = 10_000_000_000
 """How long an unknown partial exit is asked about before the position's size is taken for the truth."""
 
+UNFILLED_PARTIALS_MAX = 3
+"""Partial exits in a row that end with nothing filled; beyond it the level is dropped, not flooded."""
+
+SENT_KEPT = 100
+"""Order ids remembered per epoch, to name its end; a refused close sends four a second."""
+
 SETTLE_NS = 500_000_000
 """How long after a whole fill the position's own report may take before it is asked for."""
 
@@ -97,6 +103,7 @@ class Orders:
         "_sent",
         "_side",
         "_symbol",
+        "_unfilled",
         "_unpriced",
         "closed_by",
         "due_ns",
@@ -130,6 +137,7 @@ class Orders:
         self._order_ids = order_ids
         self._number = 0
         self._attempt = 0
+        self._unfilled = 0
         self._risk = ZERO
         self.fills = fills
         self.quantity = quantity
@@ -232,7 +240,7 @@ class Orders:
         self.partial = InFlight(exit_, level)
         out.append(exit_)
         if self.fills is Fills.AT_TRIGGER:
-            self.fill_in_flight(price, t_ns=t_ns, tick=tick, out=out)
+            self.fill_in_flight(price, stop=stop, t_ns=t_ns, tick=tick, out=out)
 
     def want_full(
         self,
@@ -277,7 +285,7 @@ class Orders:
         self.full = InFlight(exit_, None)
         out.append(exit_)
         if self.fills is Fills.AT_TRIGGER:
-            self.fill_in_flight(price, t_ns=t_ns, tick=tick, out=out)
+            self.fill_in_flight(price, stop=stop, t_ns=t_ns, tick=tick, out=out)
 
     def _exit(
         self,
@@ -295,6 +303,8 @@ class Orders:
             self._symbol, self._side, self._opened_ns, self._epoch, self._number, self._attempt
         )
         self._sent[order_id] = reasons[-1]
+        if len(self._sent) > SENT_KEPT:
+            del self._sent[next(iter(self._sent))]
         return Exit(
             t_ns=t_ns,
             tick=tick,
@@ -314,7 +324,9 @@ class Orders:
 
     # Simulated fills --------------------------------------------------------------------------
 
-    def fill_in_flight(self, price: Decimal, *, t_ns: int, tick: int, out: list[Decision]) -> None:
+    def fill_in_flight(
+        self, price: Decimal, *, stop: Decimal, t_ns: int, tick: int, out: list[Decision]
+    ) -> None:
         """Fills what is in flight at this price, where fills are simulated; the older order first."""
         if self.fills is Fills.REPORTED:
             return
@@ -331,6 +343,11 @@ class Orders:
                         self._step(Event.FILLED)
                 if not self.quantity:
                     self.end(reason, t_ns=t_ns, tick=tick, out=out)
+                elif order is self.full:
+                    # It grew while it was being closed; a full close is pursued.
+                    self._repeat_full(
+                        self.quantity, price=price, stop=stop, t_ns=t_ns, tick=tick, out=out
+                    )
 
     # What the exchange reports ----------------------------------------------------------------
 
@@ -386,8 +403,7 @@ class Orders:
             self.due_ns = t_ns + (UNKNOWN_FULL_NS if order.exit.full else UNKNOWN_PARTIAL_NS)
             out.append(self._asked(order_id, t_ns=t_ns, tick=tick))
         elif action is Action.KEEP_REST:
-            if left > 0 and order.level is not None:
-                self.rest = Rest(left, order.level, order.exit.reasons)
+            self._keep_rest(order, left, t_ns=t_ns, tick=tick, out=out)
         elif action is Action.RETRY_LATER:
             self.due_ns = t_ns + RETRY_FULL_NS
         elif action is Action.AWAIT_FLAT:
@@ -404,6 +420,18 @@ class Orders:
         elif self.state in {State.REDUCING, State.CLOSING}:
             # It is there; nothing is asked for. Late news must not stop the other states' clocks.
             self.due_ns = None
+
+    def _keep_rest(
+        self, order: InFlight, left: Decimal, *, t_ns: int, tick: int, out: list[Decision]
+    ) -> None:
+        """What a partial fill left may be retried; an order that keeps failing is dropped and told."""
+        self._unfilled = 0 if order.filled else self._unfilled + 1
+        if self._unfilled > UNFILLED_PARTIALS_MAX:
+            self._unfilled = 0
+            what = f"order {order.exit.order_id}: nothing filled, time and again; dropped"
+            out.append(self._alarm(what, t_ns, tick))
+        elif left > 0 and order.level is not None:
+            self.rest = Rest(left, order.level, order.exit.reasons)
 
     def on_still_open(
         self, *, price: Decimal, stop: Decimal, t_ns: int, tick: int, out: list[Decision]

@@ -73,7 +73,9 @@ def _rows(file: IO[str], path: Path) -> Iterator[tuple[str, Candle]]:
 
 def _candle(row: list[str], places: list[int], where: str) -> tuple[str, Candle]:
     if len(row) <= max(places):
-        raise CandleFileError(f"{where}: the row has {len(row)} columns, {max(places) + 1} are needed")
+        raise CandleFileError(
+            f"{where}: the row has {len(row)} columns, {max(places) + 1} are needed"
+        )
     text, *prices = (row[place].strip() for place in places)
     values = [_price(price, where) for price in prices]
     opened, high, low, close = values

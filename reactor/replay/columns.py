@@ -20,7 +20,7 @@ from reactor.replay.session import Session
 from reactor.replay.tick_file import TickFile
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 BLOCK = 2048
 """Ticks per block of extremes: the pair of block arrays of 20 M ticks fits the second-level cache."""
@@ -28,112 +28,35 @@ BLOCK = 2048
 MS_NS = 1_000_000
 NEVER_NS = 1 << 62
 
-
-def refusal(ticks: TickFile) -> str | None:
-    """Why these ticks cannot be jumped over; None when they can."""
-    if not ticks.exact:
-        return "prices have more digits than a double keeps"
-    lowest, highest = float(ticks.prices.min()), float(ticks.prices.max())
-    if not (float(PRICE_MIN) <= lowest and highest <= float(PRICE_MAX)):
-        return "some prices are no positive finite numbers"
-    if len(ticks.t_ns) > 1 and bool((ticks.t_ns[1:] < ticks.t_ns[:-1]).any()):
-        return "time runs backwards"
-    if ticks.t_ns[0] < 0:
-        return "times are negative"
-    return None
-
-
-def walk(session: Session, symbol: str, ticks: TickFile, *, speed: float = 0.0) -> None:
-    """Every tick through the engine, one by one; what is no tick is reported and skipped.
-
-    Args:
-        session: the replay in progress.
-        symbol: what the ticks are of.
-        ticks: the columns.
-        speed: 0 as fast as possible, 1 as it was recorded, N times faster.
-    """
-    on_last, take, pump = session.engine.on_last, session.take, session.pump
-    now_ns = 0
-    for row, (t_ns, price) in enumerate(
-        zip(ticks.t_ns.tolist(), ticks.prices.tolist(), strict=True), 1
-    ):
-        if t_ns < now_ns:
-            session.note("backwards", f"tick {row}: time runs backwards")
-        elif speed > 0 and now_ns:
-            time.sleep((t_ns - now_ns) / 1e9 / speed)
-        now_ns = max(now_ns, t_ns)
-        try:
-            decisions = on_last(symbol, repr(price), row, now_ns // MS_NS, now_ns)
-        except DecodeError as error:
-            pump.skipped += 1
-            session.note("unreadable", f"tick {row}: {error}; skipped")
-            continue
-        if decisions:
-            take(decisions)
-    pump.now_ns = now_ns
-
-
-def jump(session: Session, symbol: str, ticks: TickFile) -> None:
-    """From crossing to crossing. The ticks must be such that `refusal` has nothing against them."""
-    engine, take = session.engine, session.take
-    market = engine.market("last", symbol)
-    assert market is not None
-    t_ns, prices = ticks.t_ns, ticks.prices
-    search = Search(prices)
-    count = len(prices)
-    at = 0
-    while at < count:
-        moment = int(t_ns[at])
-        take(engine.on_last(symbol, repr(float(prices[at])), at + 1, moment // MS_NS, moment))
-        if not market.machines and not market.awaited:
-            # Nothing is open and nothing can open: the rest is counted.
-            _skip(market, ticks, at + 1, count)
-            break
-        low, high = market.bounds()
-        following = search.first_outside(
-            at + 1, _next_instant(market, engine.due_ns, t_ns), low, high
-        )
-        _skip(market, ticks, at + 1, following)
-        at = following
-    session.pump.now_ns = int(t_ns[-1])
-
-
-def _next_instant(market: Market, due_ns: int, t_ns: "NDArray[np.int64]") -> int:
-    """The first tick at which the clock or a candle's end has to be looked at."""
-    instant = due_ns
-    for series in market.series.values():
-        instant = min(instant, series.end_ms * MS_NS)
-    return len(t_ns) if instant >= NEVER_NS else int(np.searchsorted(t_ns, instant, side="left"))
-
-
-def _skip(market: Market, ticks: TickFile, start: int, stop: int) -> None:
-    """Counts the quiet ticks from `start` up to `stop`."""
-    if stop <= start:
-        return
-    if market.series:
-        passed = ticks.prices[start:stop]
-        low, high = float(passed.min()), float(passed.max())
-        for series in market.series.values():
-            series.stretch(low, high)
-    moment = int(ticks.t_ns[stop - 1])
-    market.skip(
-        stop - start,
-        repr(float(ticks.prices[stop - 1])),
-        last_id=stop,
-        t_event_ms=moment // MS_NS,
-        t_recv_ns=moment,
-    )
+NEAR = 6
+"""Ticks looked at one by one before arrays are: in a run of new best prices the next one is near."""
 
 
 class Search:
-    """Finds the first price outside two bounds."""
+    """Columns of ticks, and the first price among them outside two bounds."""
 
-    def __init__(self, prices: "NDArray[np.float64]") -> None:
-        self._prices = prices
+    def __init__(self, ticks: TickFile) -> None:
+        self.ticks = ticks
+        prices = self._prices = ticks.prices
         whole = len(prices) // BLOCK * BLOCK
         blocks = prices[:whole].reshape(-1, BLOCK)
         self._lowest = blocks.min(axis=1)
         self._highest = blocks.max(axis=1)
+
+    def refusal(self) -> str | None:
+        """Why these ticks cannot be jumped over; None when they can."""
+        if not self.ticks.exact:
+            return "prices have more digits than a double keeps"
+        rest = self._prices[len(self._lowest) * BLOCK :]
+        lowest = min(float(part.min()) for part in (self._lowest, rest) if len(part))
+        highest = max(float(part.max()) for part in (self._highest, rest) if len(part))
+        # A price that is no number makes both comparisons false.
+        if not (lowest >= float(PRICE_MIN) and highest <= float(PRICE_MAX)):
+            return "some prices are no positive finite numbers"
+        t_ns = self.ticks.t_ns
+        if bool((t_ns[1:] < t_ns[:-1]).any()):
+            return "time runs backwards"
+        return "times are negative" if t_ns[0] < 0 else None
 
     def first_outside(self, start: int, stop: int, low: float, high: float) -> int:
         """The first index in [start, stop) whose price is not strictly between; `stop` if none is."""
@@ -172,3 +95,103 @@ class Search:
             at = end
             window *= 8
         return stop
+
+
+def walk(session: Session, symbol: str, ticks: TickFile, *, speed: float = 0.0) -> None:
+    """Every tick through the engine, one by one; what is no tick is reported and skipped.
+
+    Args:
+        session: the replay in progress.
+        symbol: what the ticks are of.
+        ticks: the columns.
+        speed: 0 as fast as possible, 1 as it was recorded, N times faster.
+    """
+    on_last, take, pump = session.engine.on_last, session.take, session.pump
+    now_ns = 0
+    for row, (t_ns, price) in enumerate(
+        zip(ticks.t_ns.tolist(), ticks.prices.tolist(), strict=True), 1
+    ):
+        if t_ns < now_ns:
+            session.note("backwards", f"tick {row}: time runs backwards")
+        elif speed > 0 and now_ns:
+            time.sleep((t_ns - now_ns) / 1e9 / speed)
+        now_ns = max(now_ns, t_ns)
+        try:
+            decisions = on_last(symbol, repr(price), row, now_ns // MS_NS, now_ns)
+        except DecodeError as error:
+            pump.skipped += 1
+            session.note("unreadable", f"tick {row}: {error}; skipped")
+            continue
+        if decisions:
+            take(decisions)
+    pump.now_ns = now_ns
+
+
+def jump(session: Session, symbol: str, search: Search) -> None:
+    """From crossing to crossing.
+
+    Args:
+        session: the replay in progress.
+        symbol: what the ticks are of.
+        search: the ticks, against which `Search.refusal` has nothing.
+    """
+    ticks = search.ticks
+    engine, take = session.engine, session.take
+    market = engine.market("last", symbol)
+    assert market is not None
+    # Reading one number out of an array costs less through a view.
+    prices: memoryview[float] = memoryview(ticks.prices)  # type: ignore[arg-type] # numpy's stubs
+    times: memoryview[int] = memoryview(ticks.t_ns)  # type: ignore[arg-type] # do not know it
+    count = len(prices)
+    instant = instant_ns = 0
+    at = 0
+    while at < count:
+        moment = times[at]
+        decisions = engine.on_last(symbol, repr(prices[at]), at + 1, moment // MS_NS, moment)
+        if decisions:
+            take(decisions)
+        if not market.machines and not market.awaited:
+            # Nothing is open and nothing can open: the rest is counted.
+            _skip(market, ticks, at + 1, count)
+            break
+        following_ns = _next_instant_ns(market, engine.due_ns)
+        if following_ns != instant_ns:
+            instant_ns = following_ns
+            instant = int(np.searchsorted(ticks.t_ns, instant_ns, side="left"))
+        low, high = market.calm_low, market.calm_high
+        at += 1
+        first = at
+        near = min(at + NEAR, instant)
+        while at < near and low < prices[at] < high:
+            at += 1
+        if at == near:
+            at = search.first_outside(at, instant, low, high)
+        _skip(market, ticks, first, at)
+    session.pump.now_ns = times[count - 1]
+
+
+def _next_instant_ns(market: Market, due_ns: int) -> int:
+    """When the clock or a candle's end next has to be looked at."""
+    instant_ns = due_ns
+    for series in market.series.values():
+        instant_ns = min(instant_ns, series.end_ms * MS_NS)
+    return min(instant_ns, NEVER_NS)
+
+
+def _skip(market: Market, ticks: TickFile, start: int, stop: int) -> None:
+    """Counts the quiet ticks from `start` up to `stop`."""
+    if stop <= start:
+        return
+    if market.series:
+        passed = ticks.prices[start:stop]
+        low, high = float(passed.min()), float(passed.max())
+        for series in market.series.values():
+            series.stretch(low, high)
+    moment = int(ticks.t_ns[stop - 1])
+    market.skip(
+        stop - start,
+        repr(float(ticks.prices[stop - 1])),
+        last_id=stop,
+        t_event_ms=moment // MS_NS,
+        t_recv_ns=moment,
+    )

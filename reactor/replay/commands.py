@@ -79,7 +79,9 @@ def add_replay_command(commands: "Subparsers") -> None:
         default="trigger",
         help="simulated fills at the triggering tick's price, or at the next tick's",
     )
-    add("--speed", type=float, default=0.0, help="0 as fast as possible (default), 1 as recorded, N")
+    add(
+        "--speed", type=float, default=0.0, help="0 as fast as possible (default), 1 as recorded, N"
+    )
     add("--verify", action="store_true", help="compare own orders with the recorded ones")
     add(
         "--engine",
@@ -233,5 +235,3 @@ def _run_atr(args: argparse.Namespace) -> int:
             rows.append(f"{open_time},{atr.value!r}\n")
     sys.stdout.writelines(rows)
     return 0
-
-

@@ -125,14 +125,16 @@ def _play_ticks(
 ) -> None:
     from reactor.replay import columns  # noqa: PLC0415 - numpy is only needed here
 
-    refusal = columns.refusal(ticks) if options.speed == 0 else "--speed shows every tick"
-    if options.engine == "walk":
+    if options.engine == "walk" or options.speed > 0:
         columns.walk(session, symbol, ticks, speed=options.speed)
-    elif refusal is not None:
-        note(f"walking tick by tick: {refusal}")
-        columns.walk(session, symbol, ticks, speed=options.speed)
+        return
+    search = columns.Search(ticks)
+    refusal = search.refusal()
+    if refusal is None:
+        columns.jump(session, symbol, search)
     else:
-        columns.jump(session, symbol, ticks)
+        note(f"walking tick by tick: {refusal}")
+        columns.walk(session, symbol, ticks)
 
 
 def _tell_prices(picture: Report, symbol: str, ticks: TickFile) -> None:

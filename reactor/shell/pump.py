@@ -139,35 +139,33 @@ class Pump:
         """
         on_last, on_trade, on_mark, on_book = self.calls
         now_ns = self.now_ns
-        for offset, raw in enumerate(lines):
+        decode = self._decode
+        is_enveloped = decode is _enveloped
+        for number, raw in enumerate(lines, first_number):
             try:
-                line = self._decode(raw)
-                frame = line.m.data if self._decode is _enveloped else line.m
+                line = decode(raw)
+                frame = line.m.data if is_enveloped else line.m
                 t_ns = line.t
                 if t_ns < now_ns:
                     raise ValueError
                 kind = type(frame)
-                if kind is AggTrade:
-                    if frame.st != 1:
-                        continue
+                if kind is AggTrade and frame.st == 1:
                     decisions = on_last(frame.s, frame.p, frame.a, frame.T, t_ns)
-                elif kind is BookTicker:
-                    if frame.st != 1:
-                        continue
+                elif kind is BookTicker and frame.st == 1:
                     decisions = on_book(frame.s, frame.b, frame.a, frame.u, frame.T, t_ns)
-                elif kind is MarkPrice:
-                    if frame.st != 1:
-                        continue
+                elif kind is MarkPrice and frame.st == 1:
                     decisions = on_mark(frame.s, frame.p, frame.E, t_ns)
-                elif kind is Trade and is_market_trade(frame) and frame.st == 1:
+                elif kind is Trade and frame.st == 1 and is_market_trade(frame):
                     decisions = on_trade(frame.s, frame.p, frame.t, frame.T, t_ns)
                 else:
                     decisions = self.on_time(t_ns)
                 now_ns = t_ns
             except (*FAULTS, DecodeError):
                 self.now_ns = now_ns
-                decisions = self._other(first_number + offset, raw)
+                decisions = self._other(number, raw)
                 now_ns = self.now_ns
+                decode = self._decode
+                is_enveloped = decode is _enveloped
             if decisions:
                 sink(decisions)
         self.now_ns = now_ns
@@ -245,7 +243,7 @@ class Pump:
             if isinstance(frame, Malformed):
                 self._unreadable(number, channel, frame.reason)
             elif isinstance(frame, Ignored):
-                self.ignored[frame.reason] += 1
+                self.ignored[frame.kind] += 1
             else:
                 decisions += self._frame(frame, t_ns)
         return decisions
@@ -271,7 +269,7 @@ class Pump:
             self._unreadable(number, "private", event.reason)
             return ()
         if isinstance(event, Ignored):
-            self.ignored[event.reason] += 1
+            self.ignored[event.kind] += 1
             return ()
         return self._user_event(event, t_ns) if self._follow_account else ()
 
@@ -326,7 +324,7 @@ class Pump:
         elif isinstance(answer, Klines):
             return self._history(answer, t_ns)
         elif isinstance(answer, ExchangeInfo):
-            for contract in answer.symbols:
+            for contract in answer.symbols.values():
                 if isinstance(contract, SymbolFilters):
                     self.filters[contract.symbol] = filters_of(contract)
                     self.contracts[contract.symbol] = contract

@@ -37,6 +37,7 @@ class TapeHeader(msgspec.Struct, frozen=True):
         config: the recorded session's effective configuration.
         plans: the content of the plans it could use, by name.
         journal: its state at the start.
+        instance: the name that its order ids were made with.
     """
 
     tape: int
@@ -45,6 +46,7 @@ class TapeHeader(msgspec.Struct, frozen=True):
     config: dict[str, Any] | None = None
     plans: dict[str, Any] | None = None
     journal: Any | None = None
+    instance: str | None = None
 
 
 class TapeLine(msgspec.Struct, frozen=True, gc=False):

@@ -132,6 +132,16 @@ def test_passed_over_ticks_leave_their_last_price() -> None:
     assert all_of(series) == [Candle(START, 10.0, 12.0, 8.0, 9.5)]
 
 
+def test_passed_over_ticks_widen_the_forming_candle() -> None:
+    series = CandleSeries(MINUTE)
+    feed(series, [Tick(START, 10.0), Tick(START + 1, 12.0), Tick(START + 2, 8.0)])
+    series.settle(9.5)
+    series.stretch(7.0, 11.0)
+    assert all_of(series) == [Candle(START, 10.0, 12.0, 7.0, 9.5)]
+    series.stretch(9.0, 13.0)
+    assert all_of(series) == [Candle(START, 10.0, 13.0, 7.0, 9.5)]
+
+
 # Ticks, whatever they are -------------------------------------------------------------------------
 
 ticks_of_a_walk = st.lists(

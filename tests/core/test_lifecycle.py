@@ -131,7 +131,7 @@ def test_a_partial_of_unknown_outcome_is_never_sent_again() -> None:
     assert leaving == {
         Event.FILLED: (State.WATCHING, Action.NOTHING),
         Event.LAPSED: (State.WATCHING, Action.KEEP_REST),
-        Event.REJECTED: (State.WATCHING, Action.KEEP_REST),
+        Event.REJECTED: (State.WATCHING, Action.ALARM),
         Event.FOUND_ABSENT: (State.WATCHING, Action.KEEP_REST),
         Event.DUE: (State.WATCHING, Action.TAKE_POSITION),
     }
