@@ -4,17 +4,17 @@ JSON in, JSON out, POST for whatever changes something. Not part of Binance; doc
 docs/simulator.md.
 """
 
-from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import orjson
 
 from reactor.errors import ConfigError
-from reactor.sim import answers, faults, funding, liquidation, orders, signatures
+from reactor.sim import answers, control_view, faults, funding, liquidation, orders, signatures
 from reactor.sim.account import Account
 from reactor.sim.clock import VirtualClock
+from reactor.sim.control_input import Body, as_object, failure, number, whole
 from reactor.sim.exchange import Exchange
 from reactor.sim.model import Credential
 from reactor.sim.refusals import Refusal
@@ -23,23 +23,6 @@ from reactor.sim.rest_account import change_mode
 
 if TYPE_CHECKING:
     from reactor.sim.streams import Hub
-
-Body = Mapping[str, Any]
-
-
-def _number(body: Body, name: str, default: str | None = None) -> Decimal:
-    value = body.get(name, default)
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation as error:
-        raise ConfigError(f"{name!r} must be a number, not {value!r}") from error
-    if not number.is_finite():
-        raise ConfigError(f"{name!r} must be a finite number")
-    return number
-
-
-def _whole(body: Body, name: str, default: int = 0) -> int:
-    return int(_number(body, name, str(default)))
 
 
 class Control:
@@ -78,16 +61,16 @@ class Control:
         door = self._doors.get((request.method, request.path))
         if door is None:
             known = ", ".join(sorted(f"{method} {path}" for method, path in self._doors))
-            return _error(404, f"no such door; there are: {known}")
+            return failure(404, f"no such door; there are: {known}")
         try:
             if request.path == "/sim/faults" and request.method == "POST":
                 result = self._arm_script(request.body.encode())
             else:
-                result = door(_object(request.body))
+                result = door(as_object(request.body))
         except orjson.JSONDecodeError as error:
-            return _error(400, f"the body is not JSON: {error}")
+            return failure(400, f"the body is not JSON: {error}")
         except ConfigError as error:
-            return _error(400, str(error))
+            return failure(400, str(error))
         except Refusal as refusal:
             return Response(status=refusal.status, body=orjson.dumps(refusal.body()))
         return Response(body=orjson.dumps({"ok": True} if result is None else result))
@@ -124,18 +107,18 @@ class Control:
         exchange = self._exchange
         symbol = self._symbol(body)
         market = exchange.markets[symbol]
-        mark = _number(body, "mark") if "mark" in body else None
+        mark = number(body, "mark") if "mark" in body else None
         if "rate" in body:
-            market.funding_rate = _number(body, "rate")
+            market.funding_rate = number(body, "rate")
         if "price" in body:
-            price = _number(body, "price")
+            price = number(body, "price")
             if price <= market.rules.tick:
                 raise ConfigError("'price' must be above one tick")
             exchange.set_price(symbol, price, mark=mark)
         elif mark is not None:
             if mark <= 0:
                 raise ConfigError("'mark' must be above 0")
-            exchange.mark(symbol, mark, _number(body, "index") if "index" in body else None)
+            exchange.mark(symbol, mark, number(body, "index") if "index" in body else None)
             exchange.publisher.mark(market)
         return None
 
@@ -144,17 +127,17 @@ class Control:
         symbol = self._symbol(body)
         book = self._exchange.markets[symbol].book
         if "depth" in body:
-            book.depth = _number(body, "depth")
+            book.depth = number(body, "depth")
             book.bid_qty = book.ask_qty = book.depth
         if "levels" in body:
-            book.levels = _whole(body, "levels")
+            book.levels = whole(body, "levels")
         if "bid" in body or "ask" in body:
             self._exchange.quote(
                 symbol,
-                _number(body, "bid"),
-                _number(body, "bidQty", str(book.bid_qty)),
-                _number(body, "ask"),
-                _number(body, "askQty", str(book.ask_qty)),
+                number(body, "bid"),
+                number(body, "bidQty", str(book.bid_qty)),
+                number(body, "ask"),
+                number(body, "askQty", str(book.ask_qty)),
             )
         return None
 
@@ -164,8 +147,8 @@ class Control:
         step = self._exchange.symbols[symbol].step
         self._exchange.trade(
             symbol,
-            _number(body, "price"),
-            _number(body, "quantity", str(step)),
+            number(body, "price"),
+            number(body, "quantity", str(step)),
             buyer_maker=bool(body.get("buyerMaker", False)),
         )
         return None
@@ -176,7 +159,7 @@ class Control:
         """Open, grow, shrink or flip a position by a market order that no client sent."""
         exchange = self._exchange
         symbol, account = self._symbol(body), self._account(body)
-        quantity = _number(body, "quantity")
+        quantity = number(body, "quantity")
         if not quantity:
             raise ConfigError("'quantity' must not be 0; negative sells")
         ask = orders.Ask(
@@ -197,10 +180,10 @@ class Control:
         from reactor.sim import matching  # noqa: PLC0415 -- only needed here
 
         exchange, account = self._exchange, self._account(body)
-        order = account.orders.get((self._symbol(body), _whole(body, "orderId")))
+        order = account.orders.get((self._symbol(body), whole(body, "orderId")))
         if order is None:
             raise Refusal(-2013)
-        quantity = min(order.remaining, _number(body, "quantity", str(order.remaining)))
+        quantity = min(order.remaining, number(body, "quantity", str(order.remaining)))
         if quantity <= 0:
             raise ConfigError("'quantity' must be above 0")
         exchange.remember(account)
@@ -222,7 +205,7 @@ class Control:
         """Pay funding on a symbol now."""
         market = self._exchange.markets[self._symbol(body)]
         if "rate" in body:
-            market.funding_rate = _number(body, "rate")
+            market.funding_rate = number(body, "rate")
         funding.pay(self._exchange, market)
         return None
 
@@ -239,9 +222,9 @@ class Control:
         name = str(body.get("account", "main"))
         account = exchange.accounts.get(name)
         if account is None:
-            account = exchange.add_account(name, wallet=_number(body, "wallet", "100000"))
+            account = exchange.add_account(name, wallet=number(body, "wallet", "100000"))
         elif "wallet" in body:
-            change = _number(body, "wallet") - account.wallet
+            change = number(body, "wallet") - account.wallet
             account.pay(
                 "TRANSFER",
                 "",
@@ -297,7 +280,7 @@ class Control:
             "multiplierUp": "multiplier_up",
             "multiplierDown": "multiplier_down",
         }
-        changed = {field: _number(body, name) for name, field in names.items() if name in body}
+        changed = {field: number(body, name) for name, field in names.items() if name in body}
         if any(value <= 0 for value in changed.values()):
             raise ConfigError("filters must be above 0")
         if changed:
@@ -312,7 +295,7 @@ class Control:
         for name in body:
             if not hasattr(limits, name):
                 raise ConfigError(f"no limit {name!r}; there are: {', '.join(limits.__slots__)}")
-            setattr(limits, name, _whole(body, name))
+            setattr(limits, name, whole(body, name))
         return None
 
     # Faults
@@ -385,7 +368,7 @@ class Control:
                 continue
             cut += 1
             if how == "mute":
-                connection.muted_until_ms = self._exchange.now_ms + _whole(body, "ms", 1 << 40)
+                connection.muted_until_ms = self._exchange.now_ms + whole(body, "ms", 1 << 40)
             else:
                 self._hub.cut(connection, how=how)
         return {"connections": cut}
@@ -398,58 +381,11 @@ class Control:
         if self.clock is None:
             raise ConfigError("time is real here; start the simulator with --virtual-time")
         target = (
-            _whole(body, "toMs") if "toMs" in body else exchange.now_ms + _whole(body, "advanceMs")
+            whole(body, "toMs") if "toMs" in body else exchange.now_ms + whole(body, "advanceMs")
         )
         exchange.advance(target)
         self.clock.move_to(target)
         return {"now": exchange.now_ms}
 
     def _state(self, body: Body) -> Any:
-        exchange = self._exchange
-        return {
-            "now": exchange.now_ms,
-            "serverTime": exchange.server_ms,
-            "prices": {
-                name: {
-                    "last": str(m.last),
-                    "mark": str(m.mark),
-                    "bid": str(m.book.bid),
-                    "ask": str(m.book.ask),
-                    "status": m.status,
-                }
-                for name, m in exchange.markets.items()
-            },
-            "accounts": {
-                name: {
-                    "wallet": str(a.wallet),
-                    "hedge": a.hedge,
-                    "listenKey": bool(a.listen_key),
-                    "positions": {
-                        f"{p.symbol}/{p.side}": str(p.amount) for p in a.open_positions()
-                    },
-                    "orders": len(a.orders),
-                    "algos": sum(1 for o in a.algos.values() if o.is_open),
-                }
-                for name, a in exchange.accounts.items()
-            },
-            "connections": [
-                {
-                    "number": c.number,
-                    "route": c.route,
-                    "streams": list(c.streams)[:50],
-                    "listenKeys": len(c.keys),
-                }
-                for c in self._hub.connections.values()
-            ],
-        }
-
-
-def _object(text: str) -> Body:
-    body = orjson.loads(text) if text else {}
-    if not isinstance(body, dict):
-        raise ConfigError("the body must be a JSON object")
-    return body
-
-
-def _error(status: int, text: str) -> Response:
-    return Response(status=status, body=orjson.dumps({"error": text}))
+        return control_view.state(self._exchange, self._hub)

@@ -124,7 +124,6 @@ class Exchange:
         )
         self.add_account("trader", wallet=Decimal(100_000_000))
         funding.start(self)
-        self.publisher.start()
 
     # Accounts and keys
 

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from reactor.sim.exchange import Exchange
 
 BEAT_MS = 250
-BEATS_A_SECOND = 4
 DEPTH_LEVELS = (5, 10, 20)
 DIFF_LEVELS = 20
 
@@ -22,13 +21,16 @@ class Publisher:
 
     def __init__(self, exchange: "Exchange") -> None:
         self._exchange = exchange
-        self._beats = 0
+        self._beating = False
         self._last_klines: dict[str, tuple[int, int]] = {}
         self._depth_ids: dict[str, int] = {}
 
-    def start(self) -> None:
-        """Begin the regular frames."""
-        self._exchange.schedule(BEAT_MS, self._beat)
+    def wake(self) -> None:
+        """Begin the regular frames, now that somebody wants some; they end with the last reader."""
+        if not self._beating:
+            self._beating = True
+            exchange = self._exchange
+            exchange.schedule(BEAT_MS - exchange.now_ms % BEAT_MS, self._beat)
 
     def trade(self, market: Market, trade: PublicTrade) -> None:
         """Publish a print."""
@@ -71,10 +73,10 @@ class Publisher:
 
     def _beat(self) -> None:
         exchange = self._exchange
-        exchange.schedule(BEAT_MS - exchange.now_ms % BEAT_MS, self._beat)
-        self._beats += 1
         if not exchange.wanted:
+            self._beating = False
             return
+        exchange.schedule(BEAT_MS - exchange.now_ms % BEAT_MS, self._beat)
         whole = exchange.now_ms % 1000 < BEAT_MS
         for stream in sorted(exchange.wanted):
             name, _, kind = stream.partition("@")

@@ -17,9 +17,9 @@ from aiohttp import WSMsgType, web
 
 from reactor.errors import ReactorError
 from reactor.sim.clock import Clock, RealClock, VirtualClock
+from reactor.sim.connection import Close, Connection, Item, Ping
 from reactor.sim.rest import Request, Response
 from reactor.sim.simulation import Simulation
-from reactor.sim.streams import Close, Connection, Item, Ping
 from reactor.sim.tape_prices import TapePump
 
 BODY_BYTES_MAX = 1 << 20

@@ -4,10 +4,11 @@ This is what a test, or a whole live process in the same program, talks to under
 server (:mod:`reactor.sim.server`) gives the same object sockets.
 """
 
+from reactor.sim.connection import Connection
 from reactor.sim.control import Control
 from reactor.sim.exchange import Exchange, PriceSource, Settings
 from reactor.sim.rest import Request, Response, answer
-from reactor.sim.streams import Connection, Hub
+from reactor.sim.streams import Hub
 from reactor.sim.symbols import SymbolRules
 
 

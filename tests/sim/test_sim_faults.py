@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from reactor.sim.connection import Close, Connection
 from reactor.sim.exchange import Exchange
 from reactor.sim.faults import KINDS
-from reactor.sim.streams import Close, Connection
 
 from .trading_desk import Desk, Refused, told
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reactor.sim.streams import Close, Connection, Ping
+from reactor.sim.connection import Close, Connection, Ping
 
 from .trading_desk import Desk, told
 

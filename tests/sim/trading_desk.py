@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
+from reactor.sim.connection import Connection
 from reactor.sim.rest import Request, Response
 from reactor.sim.simulation import Simulation
-from reactor.sim.streams import Connection
 
 START_MS = 1_795_000_000_000
 
