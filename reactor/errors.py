@@ -10,6 +10,7 @@ ReactorError
 ├── TapeLineDamaged        one line of a tape cannot be read; reported and skipped, never fatal
 ├── ExchangeError          the exchange sent what it should not
 │   └── DecodeError        one frame or body that cannot be read; counted, never fatal
+├── RequestRefused         the simulated exchange says no: an answer with a code, not a failure
 └── InvariantError         a rule that money depends on would have been broken: our bug
 
 Whoever raises builds the whole message; the command line prints it as one line and exits with 2
@@ -55,6 +56,10 @@ class ExchangeError(ReactorError):
 
 class DecodeError(ExchangeError):
     """One frame or body that cannot be read. Counted and reported; nothing after it is lost."""
+
+
+class RequestRefused(ReactorError):  # noqa: N818 -- an answer, not a failure
+    """The simulated exchange refuses a request, with Binance's code (`reactor.sim.refusals`)."""
 
 
 class InvariantError(ReactorError):
