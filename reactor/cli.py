@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from reactor import __version__
+from reactor.bench.commands import add_bench_command
 from reactor.errors import BadInputError
 from reactor.replay.commands import add_atr_command, add_levels_command, add_replay_command
 from reactor.shell.tape_commands import add_tape_commands
+from reactor.sim.commands import add_sim_command
 
 EPILOG = """\
 examples:
@@ -45,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
     add_levels_command(commands)
     add_atr_command(commands)
     add_tape_commands(commands)
+    add_bench_command(commands)
+    add_sim_command(commands)
     return root
 
 

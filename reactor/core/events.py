@@ -15,7 +15,6 @@ class PositionReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         t_event_ms: the exchange's transaction time. `t_ns`: receive time.
         liquidation_price, margin: of the whole position, where known.
         cause: why it became flat, where the reporter knows; a flat position ends its epoch so named.
-        adopted: whether it was open before anybody watched: its stop may not close it at once.
         snapshot: whether this is an answer to a question (younger than every order known to be done).
     """
 
@@ -28,5 +27,4 @@ class PositionReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     liquidation_price: Decimal | None = None
     margin: Decimal | None = None
     cause: Reason = Reason.EXTERNAL
-    adopted: bool = False
     snapshot: bool = False
