@@ -1,0 +1,121 @@
+"""`reactor bench`: arguments in, tables or one JSON object out."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+from rich.console import Console
+
+from reactor.errors import ConfigError
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[Any]  # noqa: SLF001 - argparse names it no other way
+
+_EXAMPLES = """\
+examples:
+  reactor bench decide
+  reactor bench decode --json
+  reactor bench replay
+  reactor bench replay --tape btc.jsonl.zst
+  reactor bench replay --memory --size 5GB
+
+Every figure is measured beside a yardstick in the same run; ratios can be compared between machines,
+absolute times cannot. A run whose yardstick wanders by more than 15 % says that it is noisy.
+"""
+
+_WIDTH_UNSEEN = 120  # columns where output goes to a file or a pipe
+
+
+class _Found(Protocol):
+    """What every benchmark answers with."""
+
+    def as_json(self) -> dict[str, Any]: ...
+
+    def print(self, console: Console) -> None: ...
+
+
+def add_bench_command(subparsers: "Subparsers") -> None:
+    """Adds `bench` with its own commands to the command line."""
+    bench = subparsers.add_parser(
+        "bench",
+        help="measure ticks, frames and replays on this machine",
+        description="Measure ticks, frames and replays on this machine.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = bench.add_subparsers(metavar="COMMAND", required=True)
+    _add(commands, "decide", "what a tick costs the engine, quiet or deciding", _run_decide)
+    _add(commands, "decode", "what a frame costs from bytes to the engine", _run_decode)
+    replay = _add(commands, "replay", "how fast recordings go through the engine", _run_replay)
+    replay.add_argument(
+        "--tape", type=Path, metavar="TAPE", help="a recording with trades (default: made-up lines)"
+    )
+    replay.add_argument(
+        "--ticks", type=int, default=20_000_000, help="of the calm walk (default 20000000)"
+    )
+    replay.add_argument(
+        "--memory", action="store_true", help="replay one long tape and watch the memory instead"
+    )
+    replay.add_argument("--size", default="1GB", help="of that tape, unpacked (default 1GB)")
+
+
+def _add(
+    commands: "Subparsers", name: str, does: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=does,
+        description=f"Measure {does}.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("--rounds", type=int, help="how many rounds count (default: enough)")
+    command.add_argument("--json", action="store_true", help="one JSON object")
+    command.set_defaults(run=run)
+    return command
+
+
+# The benchmarks are imported where they run: no other command pays for them.
+
+
+def _run_decide(args: argparse.Namespace) -> int:
+    from reactor.bench import decide  # noqa: PLC0415 - see above
+
+    return _show(args, decide.bench_decide(rounds=_rounds(args, decide.ROUNDS)))
+
+
+def _run_decode(args: argparse.Namespace) -> int:
+    from reactor.bench import decode  # noqa: PLC0415 - see above
+
+    return _show(args, decode.bench_decode(rounds=_rounds(args, decode.ROUNDS)))
+
+
+def _run_replay(args: argparse.Namespace) -> int:
+    if args.memory:
+        from reactor.bench import memory  # noqa: PLC0415 - see above
+
+        return _show(args, memory.bench_memory(memory.parse_size(args.size)))
+    from reactor.bench import replay  # noqa: PLC0415 - see above
+
+    if not 1000 <= args.ticks <= 10**9:
+        raise ConfigError(f"--ticks {args.ticks} is out of range: 1000 to 1000000000")
+    rounds = _rounds(args, replay.ROUNDS)
+    return _show(args, replay.bench_replay(tape=args.tape, rounds=rounds, tick_count=args.ticks))
+
+
+def _rounds(args: argparse.Namespace, default: int) -> int:
+    rounds: int = default if args.rounds is None else args.rounds
+    if not 1 <= rounds <= 100_000:
+        raise ConfigError(f"--rounds {rounds} is out of range: 1 to 100000")
+    return rounds
+
+
+def _show(args: argparse.Namespace, found: _Found) -> int:
+    if args.json:
+        sys.stdout.buffer.write(orjson.dumps(found.as_json()) + b"\n")
+    else:
+        found.print(Console() if sys.stdout.isatty() else Console(width=_WIDTH_UNSEEN))
+    return 0
