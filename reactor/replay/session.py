@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 
 from reactor.binance.orders import client_order_id
+from reactor.binance.redaction import line as one_line
 from reactor.config import Config, config_from_tables, load_config
-from reactor.core.decisions import Alarm, Decision, Exit, HeldBack, Side
+from reactor.core.decisions import Alarm, Decision, Exit, HeldBack, Opened, Side
 from reactor.core.engine import Engine
 from reactor.core.exact import divide, multiply, text
 from reactor.core.ladder import Filters
+from reactor.core.market import Market
 from reactor.core.orders import Fills, OrderIds
 from reactor.core.plan import Plan, plan_from_tables, plan_from_toml
 from reactor.plans import DEFAULT_PLAN, load_plan
@@ -25,7 +27,14 @@ from reactor.shell.tape_format import TapeHeader
 NOTES_SHOWN_MAX = 20
 """How many notes of one kind are shown; the rest is counted, and the count is said at the end."""
 
+NOTE_CHARS_MAX = 400
+"""One note is one line. What it quotes came from outside and may be anything."""
+
 INSTANCE = "replay"
+
+SIDES: tuple[Side, Side] = ("LONG", "SHORT")
+
+LADDER_NOT_APPLIED = "its [ladder] is read and checked, but does not size the targets yet"
 
 
 class Session:
@@ -58,12 +67,13 @@ class Session:
         self._emit = emit
         self._show = note
         self._notes: Counter[str] = Counter()
+        self._said: set[str] = set()
         self._header = header
         self._config = _config(options, header)
         self._trigger = trigger or options.trigger
         self._plans: dict[tuple[str, Side], Plan] = {}
         self.exits = 0
-        self.symbols_waiting = {(asked.symbol, asked.side) for asked in options.positions}
+        self._opened: dict[tuple[str, Side], None] = {}
         simulated = bool(options.positions)
         self.engine = Engine(
             plan_for=self.plan_for,
@@ -76,6 +86,7 @@ class Session:
         self.verifier = Verifier() if options.verify else None
         if self.verifier is not None:
             self.pump.on_sent = self.verifier.recorded
+        self._look_up_plans()
         for asked in options.positions:
             margin, liquidation = self._risk(asked.symbol, asked.quantity, asked.entry)
             self.engine.expect(
@@ -91,11 +102,20 @@ class Session:
         """The plan of a position: the option's, the configuration's, the tape's, the default."""
         key = (symbol, side)
         if key not in self._plans:
-            plan = self._options.plan or self._named(symbol, side)
+            plan = self._options.plan or self._named(self._plan_name(symbol, side))
             if self._trigger is not None and plan.trigger != self._trigger:
                 plan = msgspec.structs.replace(plan, trigger=self._trigger)
             self._plans[key] = plan
         return self._plans[key]
+
+    def _look_up_plans(self) -> None:
+        """Reads every plan that the session may need, so that a wrong one is refused before it starts."""
+        symbols = {*self._config.symbols, *(asked.symbol for asked in self._options.positions), ""}
+        for symbol in sorted(symbols):
+            for side in SIDES:
+                plan = self.plan_for(symbol, side)
+                if plan.ladder is not None:
+                    self.note_once(f"{plan.name}: {LADDER_NOT_APPLIED}")
 
     def filters_for(self, symbol: str) -> Filters:
         """What a symbol rounds to: the options', the configuration's, the tape's exchangeInfo."""
@@ -113,7 +133,9 @@ class Session:
     def take(self, decisions: Sequence[Decision]) -> None:
         """Turns decisions into output lines and notes."""
         for decision in decisions:
-            if isinstance(decision, Exit):
+            if isinstance(decision, Opened):
+                self._opened[decision.symbol, decision.side] = None
+            elif isinstance(decision, Exit):
                 self.exits += 1
                 if self.verifier is not None:
                     contract = self.pump.contracts.get(decision.symbol)
@@ -131,29 +153,26 @@ class Session:
                 self._emit(line)
 
     def note(self, kind: str, message: str) -> None:
-        """Says something once; floods of one kind are cut short and counted."""
+        """Says something in one line; floods of one kind are cut short and counted."""
         self._notes[kind] += 1
         if self._notes[kind] <= NOTES_SHOWN_MAX:
+            self._show(one_line(message, chars_max=NOTE_CHARS_MAX))
+
+    def note_once(self, message: str) -> None:
+        """Says something that is worth saying one time, however often it is met."""
+        if message not in self._said:
+            self._said.add(message)
             self._show(message)
 
     def finish(self, *, seconds: float) -> Line:
         """The summary line; says what was left unsaid."""
+        self.take(self.pump.finish())
         for kind, count in self._notes.items():
             if count > NOTES_SHOWN_MAX:
                 self._show(f"… and {count - NOTES_SHOWN_MAX} more of this kind ({kind})")
         markets = list(self.engine.markets())
-        silent = [
-            f"{symbol}:{awaited.side}"
-            for market in markets
-            for symbol, awaited in ((market.symbol, position) for position in market.awaited)
-        ]
-        for name in silent:
-            symbol, _, side = name.partition(":")
-            source = self.plan_for(symbol, "LONG" if side == "LONG" else "SHORT").trigger
-            self._show(
-                f"{symbol} {side}: its trigger source {source!r} never ticked, so the position was"
-                " never opened; choose another with --trigger"
-            )
+        silent = self._never_ticked(markets)
+        self._say_unused(markets)
         ticks = sum(market.ticks for market in markets)
         line: Line = {
             "type": "summary",
@@ -169,13 +188,54 @@ class Session:
         }
         return line
 
-    def _named(self, symbol: str, side: Side) -> Plan:
+    def _never_ticked(self, markets: Sequence[Market]) -> list[str]:
+        """The positions whose trigger source never ticked, as `SYMBOL:SIDE`; says so."""
+        waiting = {(market.symbol, one.side) for market in markets for one in market.awaited}
+        ticked = {(market.symbol, market.source) for market in markets if market.ticks}
+        silent = []
+        for symbol, side in (*waiting, *self._opened):
+            source = self.plan_for(symbol, side).trigger
+            if (symbol, source) not in ticked:
+                silent.append(f"{symbol}:{side}")
+                effect = "its levels were never tried"
+                if (symbol, side) in waiting:
+                    effect = "the position was never opened"
+                self._show(
+                    f"{symbol} {side}: no {source!r} price of {symbol} came, so {effect};"
+                    " check the symbol, or choose another source with --trigger mark|last|book"
+                )
+        return sorted(silent)
+
+    def _say_unused(self, markets: Sequence[Market]) -> None:
+        """Names the options for symbols that never came: a misspelt one must not pass in silence."""
+        options = self._options
+        known = {market.symbol for market in markets if market.ticks}
+        known.update(asked.symbol for asked in options.positions)
+        for option, values in (
+            ("--atr", options.atrs),
+            ("--input", options.inputs),
+            ("--tick", options.ticks),
+            ("--step", options.steps),
+            ("--min-qty", options.min_quantities),
+        ):
+            for symbol in values:
+                if symbol not in known:
+                    self._show(f"{option} {symbol}: no price of {symbol} came; check the symbol")
+
+    def _plan_name(self, symbol: str, side: Side) -> str:
         config = self._config.symbols.get(symbol)
         name = (config and config.plan_name(side)) or self._config.plan
-        plans = (self._header.plans if self._header is not None else None) or {}
+        plans = self._recorded_plans
         if name is None and len(plans) == 1:
             name = next(iter(plans))
-        name = name or DEFAULT_PLAN
+        return name or DEFAULT_PLAN
+
+    @property
+    def _recorded_plans(self) -> dict[str, Any]:
+        return (self._header.plans if self._header is not None else None) or {}
+
+    def _named(self, name: str) -> Plan:
+        plans = self._recorded_plans
         if name not in plans:
             return load_plan(name)
         content = plans[name]
@@ -190,7 +250,7 @@ class Session:
         """Margin and liquidation price for the guards, from `--input`."""
         inputs = self._options.inputs.get(symbol, {})
         margin = Decimal(inputs["margin"]) if "margin" in inputs else None
-        if margin is None and "leverage" in inputs and Decimal(inputs["leverage"]) > 0:
+        if margin is None and "leverage" in inputs:
             margin = divide(multiply(quantity, entry), Decimal(inputs["leverage"]))
         liquidation = inputs.get("liquidation_price")
         return margin, None if liquidation is None else Decimal(liquidation)

@@ -6,7 +6,7 @@ from typing import Any
 from reactor.binance.filters import SymbolFilters
 from reactor.binance.orders import market_exit_orders
 from reactor.core.decisions import Exit
-from reactor.shell.recorded import OrderMessage
+from reactor.shell.recorded import OrderMessage, slice_id
 
 IGNORED_PARAMS = frozenset({"apiKey", "signature", "timestamp", "recvWindow"})
 """What differs between two honest sendings of the same order (contract, tapes)."""
@@ -42,7 +42,7 @@ class Verifier:
             hedge=hedge,
             quantity=decision.quantity,
             filters=contract,
-            client_ids=lambda part: decision.order_id if part == 0 else f"part {part}",
+            client_ids=lambda number: slice_id(decision.order_id, number),
         )
         self._own.extend(orders)
         self._pair()

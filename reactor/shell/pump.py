@@ -5,12 +5,12 @@ can hold raises out of it: what cannot be read is counted and reported once, and
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from reactor.binance.amounts import price
 from reactor.binance.decode import decode_market, decode_rest, decode_user
 from reactor.binance.filters import SymbolFilters
 from reactor.binance.market_messages import (
@@ -24,41 +24,35 @@ from reactor.binance.market_messages import (
     is_market_trade,
 )
 from reactor.binance.messages import FAULTS, Ignored, Malformed, RestFailure
-from reactor.binance.rest_account_messages import PositionRisk
+from reactor.binance.rest_account_messages import AccountConfig, PositionMode, PositionRisk
 from reactor.binance.rest_market_messages import ExchangeInfo, Klines
-from reactor.binance.user_messages import (
-    AccountUpdate,
-    OrderTradeUpdate,
-    UserEvent,
-)
-from reactor.core.account import AccountBook
 from reactor.core.candles import Candle
 from reactor.core.decisions import Decision
-from reactor.core.engine import Engine
-from reactor.core.exact import ZERO
-from reactor.core.lifecycle import Event
-from reactor.core.machine import Filters
+from reactor.core.engine import NEVER_NS, Engine
+from reactor.core.ladder import Filters
 from reactor.core.market import Source
 from reactor.core.plan import INTERVAL_MS
 from reactor.errors import DecodeError, TapeLineDamaged
+from reactor.limits import TIME_MS_MAX
+from reactor.shell.account_feed import AccountFeed
 from reactor.shell.recorded import (
-    OUTCOMES,
-    UNKNOWN_OUTCOME_CODES,
     OrderMessage,
     decode_control,
     decode_link,
     decode_order,
     decode_rest_line,
     filters_of,
-    trade_of,
 )
 from reactor.shell.tape_format import TapeLine, decode_line
+
+T_NS_MAX = TIME_MS_MAX * 1_000_000
+"""A receive time beyond it is damage: believing it would make every later line one of the past."""
 
 
 class _EnvelopedLine(msgspec.Struct, frozen=True, gc=False):
     """A tape line whose message is a market frame in its envelope, decoded in one go."""
 
-    t: int
+    t: Annotated[int, msgspec.Meta(ge=0, le=T_NS_MAX)]
     m: Envelope
     c: Literal["market", "public"]
     d: Literal["in"] = "in"
@@ -67,7 +61,7 @@ class _EnvelopedLine(msgspec.Struct, frozen=True, gc=False):
 class _BareLine(msgspec.Struct, frozen=True, gc=False):
     """The same without the envelope."""
 
-    t: int
+    t: Annotated[int, msgspec.Meta(ge=0, le=T_NS_MAX)]
     m: MarketFrame
     c: Literal["market", "public"]
     d: Literal["in"] = "in"
@@ -77,9 +71,6 @@ _enveloped = msgspec.json.Decoder(_EnvelopedLine).decode
 _bare = msgspec.json.Decoder(_BareLine).decode
 
 TickCalls = tuple[Callable[..., Sequence[Decision]], ...]
-
-REQUESTS_KEPT = 1000
-"""Recorded order requests whose answer may still come."""
 
 Note = Callable[[str, str], None]
 """Takes a kind (what is counted) and a text (what is shown)."""
@@ -91,9 +82,10 @@ class Pump:
     Attributes:
         now_ns: the newest receive time seen.
         skipped: lines and frames that could not be read.
+        place: what messages name a line by, before its number; for sessions of several tapes.
         filters: tick size, lot step and minimum of each symbol that an exchangeInfo described.
         contracts: the same symbols' whole rules.
-        hedge: whether a position came with a side of its own, so that the account is in hedge mode.
+        account: what private frames, position answers and order answers go to.
         on_sent: called with each recorded order request.
     """
 
@@ -106,18 +98,20 @@ class Pump:
             follow_account: whether private frames and position answers open and close positions.
         """
         self.engine = engine
-        self.book = AccountBook(engine)
+        self.account = AccountFeed(engine)
         self.now_ns = 0
         self.skipped = 0
+        self.place = "line"
         self.ignored: Counter[str] = Counter()
         self.filters: dict[str, Filters] = {}
         self.contracts: dict[str, SymbolFilters] = {}
-        self.hedge = False
         self.on_sent: Callable[[OrderMessage], None] | None = None
         self._note = note
         self._follow_account = follow_account
-        self._requests: dict[str, tuple[str, str]] = {}
         self._decode: Callable[[bytes], Any] = _enveloped
+        # When the account's book has something to do, and since when time stands still.
+        self._book_due_ns = NEVER_NS
+        self._standing_ns = -1
         self.calls: TickCalls = (
             engine.on_last,
             engine.on_trade,
@@ -138,7 +132,9 @@ class Pump:
             sink: called with each line's decisions, where there are any.
         """
         on_last, on_trade, on_mark, on_book = self.calls
+        engine = self.engine
         now_ns = self.now_ns
+        book_due_ns = self._book_due_ns
         decode = self._decode
         is_enveloped = decode is _enveloped
         for number, raw in enumerate(lines, first_number):
@@ -146,7 +142,8 @@ class Pump:
                 line = decode(raw)
                 frame = line.m.data if is_enveloped else line.m
                 t_ns = line.t
-                if t_ns < now_ns:
+                if t_ns < now_ns or t_ns >= engine.due_ns or t_ns >= book_due_ns:
+                    # Timers fire before the line is looked at, so that nothing in it can lose them.
                     raise ValueError
                 kind = type(frame)
                 if kind is AggTrade and frame.st == 1:
@@ -158,12 +155,13 @@ class Pump:
                 elif kind is Trade and frame.st == 1 and is_market_trade(frame):
                     decisions = on_trade(frame.s, frame.p, frame.t, frame.T, t_ns)
                 else:
-                    decisions = self.on_time(t_ns)
+                    decisions = ()
                 now_ns = t_ns
             except (*FAULTS, DecodeError):
                 self.now_ns = now_ns
                 decisions = self._other(number, raw)
                 now_ns = self.now_ns
+                book_due_ns = self._book_due_ns
                 decode = self._decode
                 is_enveloped = decode is _enveloped
             if decisions:
@@ -173,10 +171,20 @@ class Pump:
     def on_time(self, now_ns: int) -> Sequence[Decision]:
         """Fires what is due at or before this receive time."""
         decisions = self.engine.on_time(now_ns)
-        due_ns = self.book.due_ns
-        if due_ns is not None and now_ns >= due_ns:
-            return [*decisions, *self.book.on_time(now_ns)]
+        if now_ns >= self._book_due_ns:
+            decisions = [*decisions, *self.account.book.on_time(now_ns)]
+            self._note_book_due()
         return decisions
+
+    def finish(self) -> Sequence[Decision]:
+        """The input is over: what still waits for news is told as it is known."""
+        decisions = self.account.book.finish(self.now_ns)
+        self._note_book_due()
+        return decisions
+
+    def _note_book_due(self) -> None:
+        due_ns = self.account.book.due_ns
+        self._book_due_ns = NEVER_NS if due_ns is None else due_ns
 
     def _other(self, number: int, raw: bytes) -> Sequence[Decision]:
         """A line that is no plain market frame in the form of the last one."""
@@ -187,19 +195,33 @@ class Pump:
         except TapeLineDamaged as error:
             self.damaged(number, str(error))
             return ()
+        if line.t > T_NS_MAX:
+            self.damaged(number, f"receive time {line.t} ns is later than the year 2100")
+            return ()
         if line.c in {"market", "public"}:
             self._try_other_form(other, raw)
-        t_ns = line.t
-        if t_ns < self.now_ns:
-            self._note("backwards", f"line {number}: receive time runs backwards")
-            t_ns = self.now_ns
-        self.now_ns = t_ns
+        t_ns = self._forwards(number, line.t)
         decisions = list(self.on_time(t_ns))
         try:
             decisions += self._message(number, line, t_ns)
         except DecodeError as error:
             self._unreadable(number, line.c, str(error))
+        self._note_book_due()
         return decisions
+
+    def _forwards(self, number: int, t_ns: int) -> int:
+        """The line's time; where it runs backwards, time stands still until it has caught up."""
+        if t_ns >= self.now_ns:
+            self.now_ns = t_ns
+        elif self._standing_ns != self.now_ns:
+            self._standing_ns = self.now_ns
+            back_s = (self.now_ns - t_ns) / 1e9
+            self._note(
+                "backwards",
+                f"{self.place} {number}: receive time runs backwards by {back_s:.3f} s;"
+                " what follows counts as received at the latest time so far",
+            )
+        return self.now_ns
 
     def _try_other_form(self, other: Callable[[bytes], Any], raw: bytes) -> None:
         try:
@@ -228,11 +250,11 @@ class Pump:
     def damaged(self, number: int, reason: str) -> None:
         """Counts a line that is no tape line."""
         self.skipped += 1
-        self._note("damage", f"line {number}: {reason}; skipped")
+        self._note("damage", f"{self.place} {number}: {reason}; skipped")
 
     def _unreadable(self, number: int, channel: str, reason: str) -> None:
         self.skipped += 1
-        self._note("unreadable", f"line {number} ({channel}): {reason}; skipped")
+        self._note("unreadable", f"{self.place} {number} ({channel}): {reason}; skipped")
 
     # Market frames ----------------------------------------------------------------------------
 
@@ -245,7 +267,10 @@ class Pump:
             elif isinstance(frame, Ignored):
                 self.ignored[frame.kind] += 1
             else:
-                decisions += self._frame(frame, t_ns)
+                try:
+                    decisions += self._frame(frame, t_ns)
+                except DecodeError as error:
+                    self._unreadable(number, channel, str(error))
         return decisions
 
     def _frame(self, frame: PriceFrame, t_ns: int) -> Sequence[Decision]:
@@ -271,39 +296,7 @@ class Pump:
         if isinstance(event, Ignored):
             self.ignored[event.kind] += 1
             return ()
-        return self._user_event(event, t_ns) if self._follow_account else ()
-
-    def _user_event(self, event: UserEvent, t_ns: int) -> Sequence[Decision]:
-        decisions: list[Decision] = []
-        if isinstance(event, AccountUpdate):
-            for position in event.account.positions:
-                self.hedge = position.position_side != "BOTH"
-                decisions += self.book.on_report(
-                    symbol=position.symbol,
-                    position_side=position.position_side,
-                    amount=position.position_amount,
-                    entry=position.entry_price,
-                    t_event_ms=event.transaction_time_ms,
-                    t_ns=t_ns,
-                )
-            if event.account.reason == "FUNDING_FEE":
-                for balance in event.account.balances:
-                    paid = (balance.balance_change or ZERO).copy_negate()
-                    self.book.on_funding(event.account.funding_symbol, paid)
-        elif isinstance(event, OrderTradeUpdate):
-            order = event.order
-            if order.last_filled_quantity > 0 and order.last_filled_price > 0:
-                decisions += self.book.on_trade(trade_of(order, event.transaction_time_ms, t_ns))
-            outcome = OUTCOMES.get(order.status)
-            if outcome is not None:
-                decisions += self.book.on_order(
-                    order.symbol,
-                    order.client_order_id,
-                    outcome,
-                    filled=order.filled_quantity,
-                    t_ns=t_ns,
-                )
-        return decisions
+        return self.account.on_event(event, t_ns) if self._follow_account else ()
 
     # REST -------------------------------------------------------------------------------------
 
@@ -328,13 +321,15 @@ class Pump:
                 if isinstance(contract, SymbolFilters):
                     self.filters[contract.symbol] = filters_of(contract)
                     self.contracts[contract.symbol] = contract
+        elif isinstance(answer, PositionMode | AccountConfig):
+            self.account.hedge = answer.hedge
         elif (
             self._follow_account
             and isinstance(answer, tuple)
             and request.path.endswith("/positionRisk")
         ):
             rows = [row for row in answer if isinstance(row, PositionRisk)]
-            return self._positions(rows, params.get("symbol"), t_ns)
+            return self.account.on_positions(rows, params.get("symbol"), t_ns)
         return ()
 
     def _history(self, klines: Klines, t_ns: int) -> Sequence[Decision]:
@@ -355,31 +350,6 @@ class Pump:
             decisions += self.engine.on_history(klines.symbol, source, interval_ms, rows, t_ns=t_ns)
         return decisions
 
-    def _positions(
-        self, rows: Iterable[PositionRisk], symbol: str | None, t_ns: int
-    ) -> Sequence[Decision]:
-        decisions: list[Decision] = []
-        listed = set()
-        t_ms = t_ns // 1_000_000
-        for row in rows:
-            listed.add((row.symbol, row.position_side))
-            self.hedge = row.position_side != "BOTH"
-            decisions += self.book.on_report(
-                symbol=row.symbol,
-                position_side=row.position_side,
-                amount=row.position_amount,
-                entry=row.entry_price,
-                t_event_ms=row.update_time_ms or t_ms,
-                t_ns=t_ns,
-                liquidation_price=row.liquidation_price,
-                margin=row.position_initial_margin or row.initial_margin or row.isolated_margin,
-                snapshot=True,
-            )
-        decisions += self.book.on_snapshot_end(
-            None if symbol is None else {symbol}, listed=listed, t_event_ms=t_ms, t_ns=t_ns
-        )
-        return decisions
-
     # Orders, operators, sockets ---------------------------------------------------------------
 
     def _order(self, number: int, raw: bytes, t_ns: int, *, sent: bool) -> Sequence[Decision]:
@@ -388,58 +358,28 @@ class Pump:
         except FAULTS as error:
             self._unreadable(number, "order", f"not a recorded order: {error}")
             return ()
-        if sent:
-            self.sent(message)
-            return ()
-        return self._order_answer(message, t_ns) if self._follow_account else ()
-
-    def sent(self, message: OrderMessage) -> None:
-        """Takes a recorded request: its answer names it by the request's id alone."""
+        if not sent:
+            return self.account.on_answer(message, t_ns) if self._follow_account else ()
         if self.on_sent is not None:
             self.on_sent(message)
-        client_id = message.params.get("newClientOrderId")
-        if client_id is not None and message.id is not None:
-            if len(self._requests) >= REQUESTS_KEPT:
-                del self._requests[next(iter(self._requests))]
-            self._requests[str(message.id)] = (
-                str(message.params.get("symbol", "")),
-                str(client_id),
-            )
-
-    def _order_answer(self, message: OrderMessage, t_ns: int) -> Sequence[Decision]:
-        symbol, client_id = self._requests.pop(str(message.id), ("", ""))
-        result = message.result
-        if result is not None:
-            outcome = OUTCOMES.get(result.status)
-            if outcome is None or not result.client_order_id:
-                return ()
-            return self.book.on_order(
-                result.symbol,
-                result.client_order_id,
-                outcome,
-                filled=Decimal(result.executed_quantity),
-                t_ns=t_ns,
-            )
-        if message.error is None or not client_id:
-            return ()
-        unknown = message.error.code in UNKNOWN_OUTCOME_CODES or (message.status or 0) >= 500
-        outcome = Event.UNKNOWN if unknown else Event.REJECTED
-        return self.book.on_order(symbol, client_id, outcome, filled=ZERO, t_ns=t_ns)
+        self.account.on_request(message)
+        return ()
 
     def _control(self, number: int, raw: bytes, t_ns: int) -> Sequence[Decision]:
         try:
             command = decode_control(raw)
-            price = None if command.price is None else Decimal(command.price)
         except FAULTS as error:
             self._unreadable(number, "control", f"not a recorded command: {error}")
             return ()
         engine, symbol, side = self.engine, command.symbol, command.side
         if command.command == "close":
             return engine.close(symbol, side, t_ns=t_ns)
-        if command.command == "set_stop" and price is not None:
-            return engine.set_stop(symbol, side, price, t_ns=t_ns)
+        if command.command == "set_stop":
+            return engine.set_stop(symbol, side, price(command.price), t_ns=t_ns)
         if command.command in {"pause", "resume"}:
             engine.pause(symbol, side, paused=command.command == "pause")
+        else:
+            self.ignored["control"] += 1
         return ()
 
     def _link(self, number: int, raw: bytes) -> Sequence[Decision]:
@@ -449,6 +389,6 @@ class Pump:
             self._unreadable(number, "link", "not a recorded link state")
             return ()
         if link.state != "up":
-            self._note("link", f"line {number}: {link.stream or 'socket'} {link.state}")
+            self._note("link", f"{self.place} {number}: {link.stream or 'socket'} {link.state}")
             self.engine.on_interruption()
         return ()

@@ -4,6 +4,7 @@ The shapes of `rest`, `order`, `control` and `link` lines, and the translation o
 contracts and fills into the core's own values.
 """
 
+import string
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -11,13 +12,15 @@ from typing import Any
 import msgspec
 
 from reactor.binance.filters import SymbolFilters
-from reactor.binance.orders import PREFIX
+from reactor.binance.orders import PREFIX, parse_client_order_id
 from reactor.binance.user_messages import OrderChange
 from reactor.core.account_trades import Trade
 from reactor.core.decisions import Reason, Side
 from reactor.core.exact import ZERO
 from reactor.core.ladder import Filters
 from reactor.core.lifecycle import Event
+
+_DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 UNKNOWN_OUTCOME_CODES = frozenset({-1000, -1001, -1006, -1007})
 """Errors after which nobody knows whether the order was executed (Binance, error codes)."""
@@ -123,12 +126,24 @@ def trade_of(order: OrderChange, t_event_ms: int, t_ns: int) -> Trade:
         profit=order.realized_profit,
         commission=_quote_commission(order),
         trade_id=order.trade_id,
-        order_id=order.client_order_id,
+        order_id=slice_id(order.client_order_id, 0),
         ends_as=_ends_as(order),
         t_event_ms=t_event_ms,
         t_ns=t_ns,
         reduce_only=order.reduce_only or order.close_position,
     )
+
+
+def slice_id(order_id: str, number: int) -> str:
+    """The id of one slice of an exit, whose own id is that of slice 0; a foreign id is what it is.
+
+    Args:
+        order_id: the id of any slice of the exit.
+        number: which one, 0 to 61; `limits.EXIT_SLICES_MAX` is less.
+    """
+    if parse_client_order_id(order_id) is None:
+        return order_id
+    return f"{order_id[:-6]}0{_DIGITS[number]}{order_id[-4:]}"
 
 
 def _quote_commission(order: OrderChange) -> Decimal:
