@@ -4,14 +4,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 from reactor import __version__
-from reactor.bench.commands import add_bench_command
 from reactor.errors import BadInputError
-from reactor.replay.commands import add_atr_command, add_levels_command, add_replay_command
-from reactor.shell.tape_commands import add_tape_commands
-from reactor.sim.commands import add_sim_command
 
 EPILOG = """\
 examples:
@@ -24,6 +21,29 @@ examples:
 
 BAD_INPUT = 2
 
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "replay": (
+        "reactor.replay.commands",
+        "add_replay_command",
+        "play tapes or tick files through the exit machine and print every decision",
+    ),
+    "levels": ("reactor.replay.commands", "add_levels_command", "print the levels a plan yields"),
+    "atr": (
+        "reactor.replay.commands",
+        "add_atr_command",
+        "print the average true range of a candle file",
+    ),
+    "tape": (
+        "reactor.shell.tape_commands",
+        "add_tape_commands",
+        "import recordings of other programs, and look into tapes",
+    ),
+    "bench": ("reactor.bench.commands", "add_bench_command", "measure decide, decode and replay"),
+    "sim": ("reactor.sim.commands", "add_sim_command", "serve a simulated Binance USDⓈ-M exchange"),
+}
+"""Each command's module, what adds it, and what it does. A command's module is imported when it is asked
+for: `reactor levels` has no use for sockets."""
+
 
 class _Parser(argparse.ArgumentParser):
     """Errors are one line that says how to mend them."""
@@ -33,8 +53,12 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(BAD_INPUT)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command tree."""
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The command tree.
+
+    Args:
+        command: the one command that will be run; the others are only named. None for all of them.
+    """
     root = _Parser(
         prog="reactor",
         description="Exits for Binance USDⓈ-M futures positions, decided on every tick.",
@@ -43,12 +67,11 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"reactor {__version__}")
     commands: Any = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add_replay_command(commands)
-    add_levels_command(commands)
-    add_atr_command(commands)
-    add_tape_commands(commands)
-    add_bench_command(commands)
-    add_sim_command(commands)
+    for name, (module, add, does) in COMMANDS.items():
+        if command is None or command == name:
+            getattr(import_module(module), add)(commands)
+        else:
+            commands.add_parser(name, help=does)
     return root
 
 
@@ -61,7 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 a difference was found, 2 bad input, 130 interrupted.
     """
-    args = parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    named = next((word for word in words if not word.startswith("-")), "")
+    args = parser(named).parse_args(words)
     try:
         code: int = args.run(args)
         sys.stdout.flush()

@@ -20,8 +20,6 @@ from reactor.replay import options as parse
 from reactor.replay.candle_file import read_candles
 from reactor.replay.lines import Line, optional
 from reactor.replay.options import ReplayOptions
-from reactor.replay.run import replay
-from reactor.replay.tables import LevelsTable, ReplayTable
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[Any]  # noqa: SLF001 - argparse names it no other way
@@ -146,6 +144,10 @@ def _plan_names() -> str:
 
 
 def _run_replay(args: argparse.Namespace) -> int:
+    # Tapes, tables and pictures take a second to import, which `levels` and `atr` need not wait for.
+    from reactor.replay.run import replay  # noqa: PLC0415
+    from reactor.replay.tables import ReplayTable  # noqa: PLC0415
+
     if not 0 <= args.speed < float("inf"):
         raise ConfigError(f"--speed {args.speed} must be 0 or more")
     asked = ReplayOptions(
@@ -202,6 +204,8 @@ def _run_levels(args: argparse.Namespace) -> int:
     if args.json:
         _print_json(_levels_line(found))
     else:
+        from reactor.replay.tables import LevelsTable  # noqa: PLC0415 - as above
+
         LevelsTable(found).print()
     return 0
 
