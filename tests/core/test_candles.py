@@ -361,14 +361,14 @@ def test_an_atr_survives_the_candles_that_are_no_longer_kept() -> None:
     ]
     bars = grouped(ticks, MINUTE)
     series = CandleSeries(MINUTE)
-    series.atr(period=14, method="wilder")
+    series.atr(period=400, method="wilder")
     feed(series, ticks)
     # A load in which nothing is new runs the ATR again, from where the kept candles begin.
     assert not series.load(bars[-30:])
-    plain = Atr(period=14, method="wilder")
+    plain = Atr(period=400, method="wilder")
     for bar in bars[:-1]:
         plain.close_candle(bar.high, bar.low, bar.close)
-    assert series.atr(period=14, method="wilder").value == plain.value
+    assert series.atr(period=400, method="wilder").value == plain.value
     assert series.closed_count == len(bars) - 1
 
 

@@ -153,6 +153,13 @@ def test_a_partial_that_is_filled_frees_the_way() -> None:
     assert only_exit(story.partial("1")).number == 2
 
 
+def test_nothing_is_available_where_somebody_took_what_is_in_flight() -> None:
+    story = Story()
+    story.partial("8")
+    story.orders.on_quantity(D(5))
+    assert story.orders.available == 0
+
+
 def test_a_second_partial_waits_for_the_first() -> None:
     story = Story()
     story.partial("3")
