@@ -120,8 +120,14 @@ class Held:
         ]
 
     def would_be_quiet(self, quotes: Sequence[tuple[str, str]]) -> bool:
-        """Whether all of these lie between the armed bounds, and no tick so far was a duplicate."""
-        markets = {market.symbol: market for market in self.engine.markets()}
-        return all(
-            markets[symbol].low < float(price) < markets[symbol].high for symbol, price in quotes
-        ) and not any(market.duplicates for market in markets.values())
+        """Whether all of these lie between the armed bounds of positions that nothing has closed."""
+        engine = self.engine
+        markets = {market.symbol: market for market in engine.markets()}
+        untouched = len(engine.positions) == len(self.symbols) and all(
+            machine.orders.is_idle for machine in engine.positions.values()
+        )
+        return (
+            untouched
+            and not any(market.duplicates for market in markets.values())
+            and all(markets[name].low < float(price) < markets[name].high for name, price in quotes)
+        )
