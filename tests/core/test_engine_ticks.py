@@ -8,6 +8,7 @@ from core.story import START_NS, SYMBOL, Story, line, lines, plan
 from reactor.core.decisions import Exit
 from reactor.core.engine import NEVER_NS, Engine
 from reactor.core.events import PositionReport
+from reactor.core.market import book_quote, price_quote
 from reactor.core.orders import Fills
 from reactor.core.plan import Plan
 from reactor.errors import DecodeError
@@ -316,3 +317,70 @@ def test_history_that_nobody_asked_for_is_left_alone() -> None:
     story = Story(STOP_1)
     assert story.history((1.0, 1.0, 1.0, 1.0)) == []
     assert story.engine.on_history("ETHUSDT", "mark", 60_000, [], t_ns=START_NS) == []
+
+
+def test_a_symbol_that_ticks_before_anything_is_known_of_it() -> None:
+    plans = {(SYMBOL, side): plan(STOP_1, trigger="mark") for side in ("LONG", "SHORT")}
+    plans |= {("ETHUSDT", side): plan(STOP_1) for side in ("LONG", "SHORT")}
+    engine = engine_of(plans)
+    assert engine.on_mark(SYMBOL, "100", MS, START_NS) == []
+    assert engine.on_mark("ETHUSDT", "100", MS, START_NS) == []
+    assert engine.on_trade("ETHUSDT", "50", 1, MS, START_NS) == []
+    assert engine.on_book("ETHUSDT", "50", "51", 1, MS, START_NS) == []
+    assert [(market.symbol, market.source, market.ticks) for market in engine.markets()] == [
+        (SYMBOL, "mark", 1),
+        ("ETHUSDT", "last", 1),
+    ]
+    with pytest.raises(DecodeError):
+        engine.on_trade("ETHUSDT", "fifty", 2, MS, START_NS)
+
+
+def test_a_quiet_book_keeps_both_of_its_prices() -> None:
+    story = Story(STOP_1, trigger="book")
+    story.expect(1, 100)
+    story.expect(1, 100, side="SHORT")
+    story.book("99.9", "100.1")
+    assert story.book("99.8", "100.2") == []
+    assert story.close() == ["exit manual 1 @ 99.8 left 0", "closed manual -0.2"]
+    assert story.close("SHORT") == ["exit manual 1 @ 100.2 left 0", "closed manual -0.2"]
+
+
+def test_each_side_follows_the_candles_of_its_own_interval() -> None:
+    trail = 'interval = "{}"\nperiod = 1\n[stop]\natr = 1\n'
+    plans = {
+        (SYMBOL, "LONG"): plan("[atr]\n" + trail.format("1m")),
+        (SYMBOL, "SHORT"): plan("[atr]\n" + trail.format("5m")),
+    }
+    engine = engine_of(plans)
+    for minute, price in enumerate(("100", "103", "101", "101")):
+        t_ns = START_NS + minute * 60_000_000_000
+        engine.on_last(SYMBOL, price, minute + 1, t_ns // 1_000_000, t_ns)
+    engine.on_position(report(SYMBOL, "LONG", "1", "101", t_ns))
+    engine.on_position(report(SYMBOL, "SHORT", "1", "101", t_ns))
+    engine.on_last(SYMBOL, "100.9", 9, t_ns // 1_000_000 + 60_000, t_ns + 60_000_000_000)
+    long, short = engine.positions[SYMBOL, "LONG"], engine.positions[SYMBOL, "SHORT"]
+    assert (long.level_atr, long.atr) == (D(2), None)  # the last candle was flat
+    assert (short.level_atr, short.atr) == (None, None)  # no five minutes have closed yet
+
+
+def test_ticks_that_were_passed_over_count_as_the_last_one_tells() -> None:
+    story = Story(STOP_1)
+    story.expect(1, 100)
+    story.tick(100)
+    market = story.engine.market("last", SYMBOL)
+    assert market is not None
+    market.skip(41, "100.3", last_id=90, t_event_ms=MS + 7, t_recv_ns=START_NS + 7)
+    assert market.ticks == 42
+    quote = market.quote()
+    assert quote is not None
+    assert (quote.long, quote.t_event_ms) == (D("100.3"), MS + 7)
+    assert story.engine.on_last(SYMBOL, "50", 90, MS + 8, START_NS + 8) == []
+    assert story.close() == ["exit manual 1 @ 100.3 left 0", "closed manual 0.3"]
+
+
+@pytest.mark.parametrize("price", ["", "abc", "-1", "0", "NaN", "1e40"])
+def test_no_quote_is_made_of_what_is_no_price(price: str) -> None:
+    with pytest.raises(DecodeError):
+        price_quote(price, MS)
+    with pytest.raises(DecodeError):
+        book_quote("100", price, MS)

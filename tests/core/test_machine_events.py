@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from core.story import SECOND_NS, START_NS, Story
-from reactor.core.decisions import OrdersCancelled, Reason
+from reactor.core.decisions import Decision, OrdersCancelled, Reason
 from reactor.core.ladder import HARVEST_STEPS_PER_TICK_MAX, Filters
 from reactor.core.lifecycle import Event
 from reactor.core.orders import Fills
@@ -346,6 +346,57 @@ def test_a_position_opened_again_within_the_tick_after_a_simulated_close() -> No
     assert story.position(1, 99) == ["opened LONG 1 @ 99 stop 98.01"]
     assert story.tick("98.01") == ["exit stop_loss 1 @ 98.01 left 0", "closed stop_loss -0.99"]
     assert story.last_closed().epoch == 2
+
+
+def test_an_add_measures_its_levels_in_the_present_atr() -> None:
+    story = Story(ATR_PLAN)
+    story.history(*CALM)
+    story.position(2, 100)
+    story.tick(100)
+    assert story.stop() == "stop_loss 96"
+    # The candle closes with a true range of 1: the ATR is 1.5 from here on.
+    story.tick(101)
+    story.at(300).tick(101)
+    assert story.position(3, 100) == ["stop stop_loss 97"]
+    assert story.machine().r == 3
+
+
+def test_an_add_leaves_a_rung_alone_that_the_price_is_at_and_an_order_keeps_waiting() -> None:
+    story = Story(STOP_1 + TWO_RUNGS, fills=Fills.REPORTED)
+    story.position(4, 100)
+    story.tick(100, 101, 102)  # rung 1 is under way; rung 2 is reached and waits for it
+    first = story.last_exit()
+    assert story.position(5, 100) == []
+    story.news(Event.FILLED, of=first, filled=2)
+    assert story.tick(102) == ["exit take_profit 5 @ 102 left 0"]
+
+
+def test_an_atr_that_a_plan_has_no_use_for_changes_nothing() -> None:
+    story = Story(STOP_1 + TWO_RUNGS)
+    story.position(2, 100)
+    story.tick(100)
+    out: list[Decision] = []
+    story.machine().on_candle(atr=D(3), close=D(100), t_ns=story.now_ns, out=out)
+    assert out == []
+    assert story.stop() == "stop_loss 99"
+    assert story.machine().level_atr == 3
+
+
+def test_a_history_that_changes_nothing_says_nothing_and_a_flat_one_takes_the_atr_away() -> None:
+    trail = '[trailing]\nactivate = "in_profit"\natr = 1\n'
+    story = Story(ATR_PLAN + trail)
+    story.history(*CALM)
+    story.expect(2, 100)
+    story.tick(100)
+    assert story.history(*CALM) == []
+    assert story.machine().atr == 2
+    # Two flat candles: no ATR, so trailing waits; the epoch's own levels stay.
+    for minutes in (5, 10, 15):
+        story.at(60 * minutes).tick(100)
+    assert story.machine().atr is None
+    assert story.machine().level_atr == 2
+    assert story.tick(102) == []
+    assert story.stop() == "stop_loss 96"
 
 
 # Operators --------------------------------------------------------------------------------------------
