@@ -384,3 +384,16 @@ def test_no_quote_is_made_of_what_is_no_price(price: str) -> None:
         price_quote(price, MS)
     with pytest.raises(DecodeError):
         book_quote("100", price, MS)
+
+
+def test_two_positions_of_one_side_in_a_replay_are_guarded_each() -> None:
+    story = Story("[stop]\npct = 0.01\n[[targets]]\npct = 0.02\nclose = 1\n")
+    story.expect(1, 100)
+    story.expect(2, 102)
+    assert story.tick("101.5") == [
+        "opened LONG 1 @ 100 stop 99 102:1",
+        "opened LONG 2 @ 102 stop 100.98 104.04:1",
+    ]
+    assert story.tick(102) == ["exit take_profit 1 @ 102 left 0", "closed take_profit 2"]
+    assert story.tick("100.9") == ["exit stop_loss 2 @ 100.9 left 0", "closed stop_loss -2.2"]
+    assert story.engine.positions == {}

@@ -433,6 +433,20 @@ def test_a_short_trails_from_above() -> None:
     ]
 
 
+def test_a_doubted_stop_leaves_the_peak_where_it_was() -> None:
+    trailing = '[trailing]\nactivate = "in_profit"\npct = 0.01\n'
+    story = Story("confirm_ticks = 2\n" + STOP_1 + trailing)
+    story.expect(1, 100)
+    # 102 · 0.99 = 100.98
+    assert story.tick(100, 102)[1:] == ["stop trailing_stop 100.98"]
+    assert story.tick("100.9", "101.5") == []
+    assert story.tick("100.9") == []
+    assert story.tick("100.8") == [
+        "exit trailing_stop 1 @ 100.8 left 0",
+        "closed trailing_stop 0.8",
+    ]
+
+
 def test_a_trailing_move_of_less_than_a_tick_is_none() -> None:
     story = Story(
         STOP_1 + '[trailing]\nactivate = "in_profit"\npct = 0.01\n', filters=Filters(tick=D("0.5"))
