@@ -86,8 +86,6 @@ class AccountBook:
         self._heard_ns: dict[_Key, int] = {}
         self._trades: dict[str, dict[int, None]] = {}
         self._endings: dict[tuple[str, Side], _Ending] = {}
-        # Quantities whose trades came before the reports of the reductions.
-        self._priced_ahead: dict[tuple[str, Side], Decimal] = {}
         # Commissions of trades that came before the report that opens the position.
         self._early_costs: dict[_Key, tuple[int, Decimal]] = {}
 
@@ -218,12 +216,7 @@ class AccountBook:
         if machine is None:
             # What is still unnamed belongs to the epoch before this one.
             self._name(key, None, report.t_ns, out)
-            self._priced_ahead.pop(key, None)
             self._owners[key] = position_side
-        elif report.quantity < machine.orders.quantity:
-            reduced = subtract(machine.orders.quantity, report.quantity)
-            ahead = subtract(self._priced_ahead.get(key, ZERO), reduced)
-            self._priced_ahead[key] = max(ZERO, ahead)
         out += self._engine.on_position(report)
         t_ns, paid = self._early_costs.pop((report.symbol, position_side), (0, ZERO))
         if paid and report.t_ns - t_ns < NAMING_NS:
@@ -248,9 +241,7 @@ class AccountBook:
         self._charge(trade)
         machine = None if key is None else self._engine.positions.get(key)
         if key is not None and machine is not None:
-            ahead = self._priced_ahead.get(key, ZERO)
-            priced = self._price(machine, trade, subtract(machine.orders.quantity, ahead))
-            self._priced_ahead[key] = add(ahead, priced)
+            self._price(machine, trade, _without_price(machine))
         return out
 
     def _is_duplicate(self, trade: Trade) -> bool:
@@ -355,7 +346,7 @@ class AccountBook:
     ) -> None:
         key = (symbol, side)
         machine = self._engine.positions[key]
-        unpriced = subtract(machine.orders.quantity, self._priced_ahead.pop(key, ZERO))
+        unpriced = _without_price(machine)
         out += self._engine.release(symbol, side, t_ns=t_ns)[1]
         self._owners.pop(key, None)
         self._endings[key] = _Ending(
@@ -423,3 +414,11 @@ class AccountBook:
                 )
                 self._owners[trade.symbol, one] = trade.position_side
         self._charge(trade)
+
+
+def _without_price(machine: Machine) -> Decimal:
+    """What trades may still price.
+
+    All that is open, with reductions whose trades have not come and without those whose trades came first.
+    """
+    return max(ZERO, add(machine.orders.quantity, machine.orders.unpriced))

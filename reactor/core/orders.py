@@ -507,6 +507,11 @@ class Orders:
         return self.last_trade_reason
 
     @property
+    def unpriced(self) -> Decimal:
+        """Reductions whose trades have not come; negative where trades came before their report."""
+        return self._unpriced
+
+    @property
     def realized(self) -> Decimal | None:
         """Profit without fees so far, in quote units; None while a reduction's price is unknown."""
         return None if self._unpriced else self._realized
