@@ -20,6 +20,7 @@ examples:
 """
 
 BAD_INPUT = 2
+INTERRUPTED = 130
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "replay": (
@@ -46,7 +47,11 @@ for: `reactor levels` has no use for sockets."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Errors are one line that says how to mend them."""
+    """Errors are one line that says how to mend them; options are written out."""
+
+    def __init__(self, **options: Any) -> None:
+        # An abbreviation that is unique today is an error when an option is added.
+        super().__init__(**{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
         sys.stderr.write(f"{self.prog}: {message}; see {self.prog} --help\n")
@@ -85,19 +90,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 a difference was found, 2 bad input, 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    named = next((word for word in words if not word.startswith("-")), "")
-    args = parser(named).parse_args(words)
     try:
-        code: int = args.run(args)
-        sys.stdout.flush()
+        return _run(words)
     except BadInputError as error:
         sys.stderr.write(f"reactor: {error}\n")
         return BAD_INPUT
     except KeyboardInterrupt:
         sys.stderr.write("reactor: interrupted\n")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has seen enough (`| head`). Python must not say so at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _run(words: list[str]) -> int:
+    named = next((word for word in words if not word.startswith("-")), "")
+    try:
+        args = parser(named).parse_args(words)
+        code: int = args.run(args)
+    finally:
+        # Here, where a closed pipe can still be told from an error; help texts end in SystemExit.
+        sys.stdout.flush()
     return code

@@ -2,13 +2,14 @@
 
 import csv
 import gzip
-import math
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from reactor.core.candles import Candle
 from reactor.errors import CandleFileError
+from reactor.limits import PRICE_MAX, PRICE_MIN
 
 OPEN_TIME_COLUMNS = ("open_time", "open_time_ms")
 PRICE_COLUMNS = ("open", "high", "low", "close")
@@ -31,7 +32,7 @@ def read_candles(path: Path) -> Iterator[tuple[str, Candle]]:
     try:
         with _open(path) as file:
             yield from _rows(file, path)
-    except (OSError, EOFError, UnicodeDecodeError, gzip.BadGzipFile) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error) or "not a text file"
         raise CandleFileError(f"cannot read {path}: {reason}") from None
 
@@ -86,9 +87,11 @@ def _candle(row: list[str], places: list[int], where: str) -> tuple[str, Candle]
 
 def _time(text: str, where: str) -> int:
     try:
-        value = int(text)
+        value = int(text.replace("_", "?"))
     except ValueError:
-        raise CandleFileError(f"{where}: open time {text!r} is not a whole number") from None
+        raise CandleFileError(
+            f"{where}: open time {text[:60]!r} is not a whole number of milliseconds"
+        ) from None
     if value < 0:
         raise CandleFileError(f"{where}: open time {text} is negative")
     return value
@@ -96,9 +99,12 @@ def _time(text: str, where: str) -> int:
 
 def _price(text: str, where: str) -> float:
     try:
-        value = float(text)
+        # Python would take 1_000 for a thousand.
+        value = float(text.replace("_", "?"))
     except ValueError:
-        raise CandleFileError(f"{where}: price {text!r} is not a number") from None
-    if not (math.isfinite(value) and value > 0):
-        raise CandleFileError(f"{where}: price {text!r} is not a positive finite number")
+        raise CandleFileError(f"{where}: price {text[:60]!r} is not a number") from None
+    if not float(PRICE_MIN) <= value <= float(PRICE_MAX):
+        raise CandleFileError(
+            f"{where}: price {text!r} is out of range: {PRICE_MIN} to {PRICE_MAX}"
+        )
     return value

@@ -8,19 +8,14 @@ decisions are therefore those of the walk, by construction and by a property tes
 The search looks at a few ticks first and then at the extremes of whole blocks, which are computed once.
 """
 
-import time
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from reactor.core.market import Market
 from reactor.errors import DecodeError
 from reactor.limits import PRICE_MAX, PRICE_MIN
 from reactor.replay.session import Session
-from reactor.replay.tick_file import TickFile
-
-if TYPE_CHECKING:
-    pass
+from reactor.replay.tick_file import T_NS_MAX, TickFile
+from reactor.replay.walk import Pace
 
 BLOCK = 2048
 """Ticks per block of extremes: the pair of block arrays of 20 M ticks fits the second-level cache."""
@@ -48,15 +43,16 @@ class Search:
         if not self.ticks.exact:
             return "prices have more digits than a double keeps"
         rest = self._prices[len(self._lowest) * BLOCK :]
-        lowest = min(float(part.min()) for part in (self._lowest, rest) if len(part))
-        highest = max(float(part.max()) for part in (self._highest, rest) if len(part))
-        # A price that is no number makes both comparisons false.
-        if not (lowest >= float(PRICE_MIN) and highest <= float(PRICE_MAX)):
-            return "some prices are no positive finite numbers"
+        for lows, highs in ((self._lowest, self._highest), (rest, rest)):
+            # A price that is no number makes both comparisons false.
+            if not bool((lows >= float(PRICE_MIN)).all() and (highs <= float(PRICE_MAX)).all()):
+                return f"some prices are no numbers from {PRICE_MIN} to {PRICE_MAX}"
         t_ns = self.ticks.t_ns
-        if bool((t_ns[1:] < t_ns[:-1]).any()):
-            return "time runs backwards"
-        return "times are negative" if t_ns[0] < 0 else None
+        if not len(t_ns):
+            return "there is no tick"
+        if not 0 <= int(t_ns.min()) <= int(t_ns.max()) <= T_NS_MAX:
+            return "some times lie outside 1970 to 2100"
+        return "time runs backwards" if bool((t_ns[1:] < t_ns[:-1]).any()) else None
 
     def first_outside(self, start: int, stop: int, low: float, high: float) -> int:
         """The first index in [start, stop) whose price is not strictly between; `stop` if none is."""
@@ -97,7 +93,14 @@ class Search:
         return stop
 
 
-def walk(session: Session, symbol: str, ticks: TickFile, *, speed: float = 0.0) -> None:
+def walk(
+    session: Session,
+    symbol: str,
+    ticks: TickFile,
+    *,
+    speed: float = 0.0,
+    pace: Pace | None = None,
+) -> None:
     """Every tick through the engine, one by one; what is no tick is reported and skipped.
 
     Args:
@@ -105,26 +108,30 @@ def walk(session: Session, symbol: str, ticks: TickFile, *, speed: float = 0.0) 
         symbol: what the ticks are of.
         ticks: the columns.
         speed: 0 as fast as possible, 1 as it was recorded, N times faster.
+        pace: what waits; of this `speed` where none is given.
     """
-    on_last, take, pump = session.engine.on_last, session.take, session.pump
-    now_ns = 0
-    for row, (t_ns, price) in enumerate(
-        zip(ticks.t_ns.tolist(), ticks.prices.tolist(), strict=True), 1
-    ):
-        if t_ns < now_ns:
-            session.note("backwards", f"tick {row}: time runs backwards")
-        elif speed > 0 and now_ns:
-            time.sleep((t_ns - now_ns) / 1e9 / speed)
-        now_ns = max(now_ns, t_ns)
+    engine, take, pump = session.engine, session.take, session.pump
+    pump.place = "tick"
+    if pace is None and speed > 0:
+        pace = Pace(speed)
+    texts = map(repr, ticks.prices.tolist()) if ticks.texts is None else ticks.texts
+    for row, (t_ns, price) in enumerate(zip(ticks.t_ns.tolist(), texts, strict=True), 1):
+        if not 0 <= t_ns <= T_NS_MAX:
+            pump.damaged(row, "its time is outside 1970 to 2100")
+            continue
+        if pace is not None:
+            pace.wait_until(t_ns)
+        now_ns = pump.forwards(row, t_ns)
+        if now_ns >= engine.due_ns:
+            # Before the price is looked at, which may turn out to be none.
+            take(engine.on_time(now_ns))
         try:
-            decisions = on_last(symbol, repr(price), row, now_ns // MS_NS, now_ns)
+            decisions = engine.on_last(symbol, price, row, now_ns // MS_NS, now_ns)
         except DecodeError as error:
-            pump.skipped += 1
-            session.note("unreadable", f"tick {row}: {error}; skipped")
+            pump.damaged(row, str(error))
             continue
         if decisions:
             take(decisions)
-    pump.now_ns = now_ns
 
 
 def jump(session: Session, symbol: str, search: Search) -> None:
@@ -150,10 +157,6 @@ def jump(session: Session, symbol: str, search: Search) -> None:
         decisions = engine.on_last(symbol, repr(prices[at]), at + 1, moment // MS_NS, moment)
         if decisions:
             take(decisions)
-        if not market.machines and not market.awaited:
-            # Nothing is open and nothing can open: the rest is counted.
-            _skip(market, ticks, at + 1, count)
-            break
         following_ns = _next_instant_ns(market, engine.due_ns)
         if following_ns != instant_ns:
             instant_ns = following_ns

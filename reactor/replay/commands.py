@@ -11,7 +11,7 @@ import orjson
 
 from reactor.core.atr import Atr
 from reactor.core.decisions import Side
-from reactor.core.exact import text
+from reactor.core.exact import EXACT, text
 from reactor.core.levels import Levels, levels
 from reactor.core.orders import Fills
 from reactor.errors import ConfigError
@@ -19,7 +19,7 @@ from reactor.plans import DEFAULT_PLAN, load_plan, shipped_plan_names
 from reactor.replay import options as parse
 from reactor.replay.candle_file import read_candles
 from reactor.replay.lines import Line, optional
-from reactor.replay.options import ReplayOptions
+from reactor.replay.options import LADDER_NOT_APPLIED, ReplayOptions
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[Any]  # noqa: SLF001 - argparse names it no other way
@@ -153,7 +153,7 @@ def _run_replay(args: argparse.Namespace) -> int:
     asked = ReplayOptions(
         plan=None if args.plan is None else load_plan(args.plan),
         config=args.config,
-        positions=tuple(parse.position(argument) for argument in args.position),
+        positions=parse.positions(args.position),
         atrs=parse.by_symbol(args.atr, "--atr"),
         inputs=parse.ladder_inputs(args.input),
         ticks=parse.by_symbol(args.tick, "--tick"),
@@ -167,7 +167,9 @@ def _run_replay(args: argparse.Namespace) -> int:
         symbol=None if args.symbol is None else args.symbol.upper(),
     )
     table = None if args.json else ReplayTable()
-    emit = _print_json if table is None else table.line
+    # Where a recording is watched at its own pace, no line may wait for a full buffer.
+    print_json = _print_json_at_once if args.speed > 0 else _print_json
+    emit = print_json if table is None else table.line
     result = replay(
         asked,
         args.tapes,
@@ -188,17 +190,25 @@ def _print_json(line: Line) -> None:
     sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
 
 
+def _print_json_at_once(line: Line) -> None:
+    _print_json(line)
+    sys.stdout.buffer.flush()
+
+
 def _say(message: str) -> None:
     sys.stderr.write(message + "\n")
 
 
 def _run_levels(args: argparse.Namespace) -> int:
     side: Side = "LONG" if args.side == "LONG" else "SHORT"
+    plan = load_plan(args.plan)
+    if plan.ladder is not None:
+        _say(f"{plan.name}: {LADDER_NOT_APPLIED}")
     found = levels(
-        load_plan(args.plan),
+        plan,
         side=side,
-        entry=parse.positive(args.entry, "--entry"),
-        atr=parse.positive(args.atr, "--atr"),
+        entry=parse.price(args.entry, "--entry"),
+        atr=parse.price(args.atr, "--atr"),
         tick=None if args.tick is None else parse.positive(args.tick, "--tick"),
     )
     if args.json:
@@ -222,7 +232,7 @@ def _levels_line(found: Levels) -> Line:
         "targets": [[optional(price), text(close)] for price, close in found.targets],
         "break_even": optional(found.break_even),
         "trail": optional(found.trail),
-        "reward_risk": None if ratio is None else str(ratio.quantize(Decimal("0.01"))),
+        "reward_risk": None if ratio is None else str(EXACT.quantize(ratio, Decimal("0.01"))),
         "high_volatility": found.high_volatility,
     }
 

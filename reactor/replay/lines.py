@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from reactor.core.decisions import Closed, Decision, Exit, Opened, StopMoved
-from reactor.core.exact import text
+from reactor.core.exact import EXACT, text
 
 Line = dict[str, object]
 
@@ -62,7 +62,7 @@ def line_of(decision: Decision) -> Line | None:
                 "realized": optional(decision.realized),
                 "r_multiple": None
                 if multiple is None
-                else text(multiple.quantize(R_MULTIPLE_DIGITS)),
+                else text(EXACT.quantize(multiple, R_MULTIPLE_DIGITS)),
             }
     return None
 

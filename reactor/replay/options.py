@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +12,10 @@ from reactor.core.decisions import Side
 from reactor.core.orders import Fills
 from reactor.core.plan import Plan, Trigger
 from reactor.errors import ConfigError
+from reactor.limits import AMOUNT_ABS_MAX, PRICE_MAX, PRICE_MIN, PRICE_TEXT_LENGTH_MAX
+
+LADDER_NOT_APPLIED = "its [ladder] is read and checked, but does not size the targets yet"
+"""What is said once where a plan has one."""
 
 EngineChoice = Literal["auto", "walk", "columns"]
 
@@ -47,6 +51,7 @@ class ReplayOptions(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str | None = None
 
 
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _POSITION = re.compile(
     r"(?P<symbol>[^:@]+):(?P<side>[A-Za-z]+):(?P<quantity>[^:@]+)@(?P<entry>[^:@]+)"
 )
@@ -69,8 +74,25 @@ def position(argument: str) -> AskedPosition:
         match["symbol"].upper(),
         "LONG" if side == "LONG" else "SHORT",
         positive(match["quantity"], f"--position {argument!r}: quantity"),
-        positive(match["entry"], f"--position {argument!r}: entry"),
+        price(match["entry"], f"--position {argument!r}: entry"),
     )
+
+
+def positions(arguments: Iterable[str]) -> tuple[AskedPosition, ...]:
+    """Parses repeated `--position` options.
+
+    Raises:
+        ConfigError: one cannot be read, or two are of the same symbol and side.
+    """
+    asked = tuple(position(argument) for argument in arguments)
+    seen = set()
+    for one in asked:
+        if (one.symbol, one.side) in seen:
+            raise ConfigError(
+                f"--position {one.symbol}:{one.side} is given twice; an account holds one of a side"
+            )
+        seen.add((one.symbol, one.side))
+    return asked
 
 
 def by_symbol(arguments: Iterable[str], option: str) -> dict[str, Decimal]:
@@ -82,7 +104,7 @@ def by_symbol(arguments: Iterable[str], option: str) -> dict[str, Decimal]:
     values = {}
     for argument in arguments:
         symbol, equals, value = argument.partition("=")
-        if not equals or not symbol:
+        if not equals or not symbol.strip():
             raise ConfigError(f"{option} {argument!r} cannot be read; write it as SYMBOL=VALUE")
         values[symbol.strip().upper()] = positive(value, f"{option} {argument!r}: the value")
     return values
@@ -107,8 +129,13 @@ def ladder_inputs(arguments: Iterable[str]) -> dict[str, dict[str, str]]:
             raise ConfigError(
                 f"--input {argument!r}: there is no input {name!r}; {', '.join(known)}"
             )
-        if name != "regime":
-            number(value, f"--input {argument!r}: the value")
+        what = f"--input {argument!r}: {name}"
+        if name in {"leverage", "margin"}:
+            positive(value, what)
+        elif name == "profit_pct":
+            number(value, what)
+        elif name != "regime" and number(value, what) < 0:
+            raise ConfigError(f"{what} must not be negative")
         values.setdefault(symbol.strip().upper(), {})[name] = value.strip()
     return values
 
@@ -119,12 +146,13 @@ def number(text: str, what: str) -> Decimal:
     Raises:
         ConfigError: the text is none.
     """
-    try:
-        value = Decimal(text.strip())
-    except InvalidOperation:
-        raise ConfigError(f"{what} {text!r} is not a number") from None
-    if not value.is_finite() or len(value.as_tuple().digits) > 40 or abs(value.adjusted()) > 30:
-        raise ConfigError(f"{what} {text!r} is not a number that a market could have")
+    text = text.strip()
+    # `Decimal` itself would take "NaN", "1_0" and the digits of every script.
+    if not _NUMBER.fullmatch(text):
+        raise ConfigError(f"{what} {text[:60]!r} is not a number")
+    value = Decimal(text)
+    if len(text) > PRICE_TEXT_LENGTH_MAX or abs(value) > AMOUNT_ABS_MAX:
+        raise ConfigError(f"{what} {text[:60]!r} is no number that a market could have")
     return value
 
 
@@ -137,4 +165,18 @@ def positive(text: str, what: str) -> Decimal:
     value = number(text, what)
     if value <= 0:
         raise ConfigError(f"{what} {text!r} must be above 0")
+    if value < PRICE_MIN:
+        raise ConfigError(f"{what} {text!r} must be at least {PRICE_MIN}")
+    return value
+
+
+def price(text: str, what: str) -> Decimal:
+    """A price that a market could have.
+
+    Raises:
+        ConfigError: the text is none.
+    """
+    value = positive(text, what)
+    if value > PRICE_MAX:
+        raise ConfigError(f"{what} {text!r} is out of range: {PRICE_MIN} to {PRICE_MAX}")
     return value

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -50,6 +51,8 @@ def replay(
     Raises:
         BadInputError: a file, a plan or an option is refused.
     """
+    if report is not None:
+        _refuse_report(report, paths)
     picture = None if report is None else Report(title=", ".join(path.name for path in paths))
 
     def say(message: str) -> None:
@@ -67,6 +70,10 @@ def replay(
     if any(is_tick_file(path) for path in paths):
         session, play = _tick_session(options, paths, put, say, picture)
     else:
+        if options.symbol is not None:
+            raise ConfigError(
+                "--symbol names what a file of plain ticks is of; tapes say so themselves"
+            )
         if options.engine == "columns":
             say("a tape is walked message by message: the columnar jump takes files of plain ticks")
         tapes = open_tapes(paths)
@@ -85,8 +92,20 @@ def replay(
     put(summary)
     if picture is not None and report is not None:
         picture.write(report)
-    difference = None if session.verifier is None else session.verifier.finish()
+    difference = None
+    if session.verifier is not None:
+        difference = session.verifier.finish()
+        if difference is None:
+            note(f"verify: all {session.verifier.compared} orders agree with the recorded ones")
     return ReplayResult(summary, difference)
+
+
+def _refuse_report(report: Path, paths: Sequence[Path]) -> None:
+    """Refuses before the play what would only fail, or destroy a recording, after it."""
+    if report.is_dir() or not report.absolute().parent.is_dir():
+        raise ConfigError(f"--report {report}: name a file in a folder that exists")
+    if report.resolve() in {path.resolve() for path in paths}:
+        raise ConfigError(f"--report {report} would replace a recording; name another file")
 
 
 def _tick_session(
@@ -105,10 +124,15 @@ def _tick_session(
     if options.verify:
         raise ConfigError("--verify compares recorded orders; a file of plain ticks has none")
     ticks = read_tick_file(paths[0])
+    if not ticks.has_times:
+        note(f"{paths[0].name} has no column of times that is known: ticks count as 1 ms apart")
     # Its price is the trigger price, whatever source the plan would watch.
     session = Session(options, header=None, trigger="last", emit=emit, note=note)
 
     def play() -> None:
+        for damage in ticks.damage:
+            session.pump.damaged(damage.line, damage.reason)
+        session.pump.skipped += ticks.damage_count - len(ticks.damage)
         _play_ticks(session, symbol, ticks, options, note)
         if picture is not None:
             _tell_prices(picture, symbol, ticks)
@@ -144,7 +168,9 @@ def _tell_prices(picture: Report, symbol: str, ticks: TickFile) -> None:
     for start in range(0, count, span):
         prices = ticks.prices[start : start + span]
         for place in sorted({int(prices.argmin()), int(prices.argmax())}):
-            picture.price(symbol, int(ticks.t_ns[start + place]), float(prices[place]))
+            t_ns, price = int(ticks.t_ns[start + place]), float(prices[place])
+            if t_ns >= 0 and 0 < price < inf:
+                picture.price(symbol, t_ns, price)
 
 
 def _watch_prices(session: Session, picture: Report) -> None:

@@ -19,7 +19,7 @@ from reactor.core.orders import Fills, OrderIds
 from reactor.core.plan import Plan, plan_from_tables, plan_from_toml
 from reactor.plans import DEFAULT_PLAN, load_plan
 from reactor.replay.lines import Line, line_of
-from reactor.replay.options import ReplayOptions
+from reactor.replay.options import LADDER_NOT_APPLIED, ReplayOptions
 from reactor.replay.verify import Verifier
 from reactor.shell.pump import Pump
 from reactor.shell.tape_format import TapeHeader
@@ -33,8 +33,6 @@ NOTE_CHARS_MAX = 400
 INSTANCE = "replay"
 
 SIDES: tuple[Side, Side] = ("LONG", "SHORT")
-
-LADDER_NOT_APPLIED = "its [ladder] is read and checked, but does not size the targets yet"
 
 
 class Session:

@@ -6,7 +6,9 @@ from decimal import Decimal
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from reactor.core.exact import divide, multiply, subtract, text
 from reactor.core.levels import Levels
@@ -15,8 +17,18 @@ from reactor.replay.lines import Line
 STOP_ROWS_AFTER_MAX = 3
 """Stop moves in a row that are shown; a trailing stop moves thousands of times."""
 
+COLUMNS_MAX = 10_000
+WHAT = 4
+"""The column that says what happened."""
+
 ROWS_MAX = 2000
 """Rows of the table. `--json` has every line."""
+
+
+WIDTH_OFF_TERMINAL_MIN = 140
+"""How wide a table is that goes into a file or a pipe; wider where its cells need it."""
+
+Row = list[str | Text]
 
 
 class ReplayTable:
@@ -36,13 +48,16 @@ class ReplayTable:
             ("stop", "right"),
         ):
             self._table.add_column(
-                name, justify="right" if justify == "right" else "left", no_wrap=name != "what"
+                name,
+                justify="right" if justify == "right" else "left",
+                no_wrap=name != "what",
+                overflow="fold",
             )
         self._summary: Line = {}
         self._rows = 0
         self._left_out = 0
         self._moves: Counter[tuple[object, object]] = Counter()
-        self._last_move: dict[tuple[object, object], list[str]] = {}
+        self._last_move: dict[tuple[object, object], Row] = {}
         self._results: list[tuple[str, str]] = []
 
     def line(self, line: Line) -> None:
@@ -68,14 +83,18 @@ class ReplayTable:
         """Prints the table and the summary on standard output."""
         for key in tuple(self._last_move):
             self._close_moves(key)
-        console = Console()
+        console = console_for(self._table)
         if self._rows:
             console.print(self._table)
         if self._left_out:
             console.print(f"… {self._left_out} more rows; --json has every line")
-        summary = self._summary
         for name, result in self._results[:ROWS_MAX]:
-            console.print(f"{name}: {result}", highlight=False)
+            console.print(Text(f"{name}: {result}"))
+        summary = self._summary
+        never = summary["never_ticked"]
+        assert isinstance(never, list)
+        if never:
+            console.print(Text(f"never ticked: {', '.join(never)}"))
         console.print(
             f"{summary['ticks']:,} trigger ticks of {summary['symbols']} symbols,"
             f" {summary['exits']} exits, {summary['skipped']} lines skipped,"
@@ -89,27 +108,45 @@ class ReplayTable:
         row = self._last_move.pop(key, None)
         if row is not None:
             between = count - STOP_ROWS_AFTER_MAX - 1
-            row[4] = f"{row[4]}, {between} moves between" if between else row[4]
+            row[WHAT] = f"{row[WHAT]}, {between} moves between" if between else row[WHAT]
             self._add(row)
 
-    def _add(self, row: list[str]) -> None:
+    def _add(self, row: Row) -> None:
         if self._rows >= ROWS_MAX:
             self._left_out += 1
             return
         self._rows += 1
-        self._table.add_row(*row)
+        # Texts, so that brackets in a symbol are brackets and no mark-up.
+        self._table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+
+
+class _Output(Console):
+    """Standard output. That nobody reads it any more is the command line's business, not rich's."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def console_for(table: Table) -> Console:
+    """Standard output, wide enough for all of a table where no terminal bounds it."""
+    console = _Output()
+    if not console.is_terminal:
+        unbounded = console.options.update(width=COLUMNS_MAX)
+        needed = Measurement.get(console, unbounded, table).maximum
+        console.width = max(WIDTH_OFF_TERMINAL_MIN, needed)
+    return console
 
 
 def clock(t_ns: int) -> str:
     """A receive time as people read it, to the millisecond."""
     moment = datetime.fromtimestamp(t_ns // 1_000_000_000, UTC)
-    return f"{moment:%m-%d %H:%M:%S}.{t_ns % 1_000_000_000 // 1_000_000:03d}"
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{t_ns % 1_000_000_000 // 1_000_000:03d}"
 
 
-def _row(line: Line) -> list[str]:
+def _row(line: Line) -> Row:
     t_ns = line["t"]
     assert isinstance(t_ns, int)
-    start = [clock(t_ns), str(line.get("tick", "")), str(line["symbol"]), str(line["side"])]
+    start: Row = [clock(t_ns), str(line.get("tick", "")), str(line["symbol"]), str(line["side"])]
     match line["type"]:
         case "opened":
             targets = line["targets"]
@@ -127,13 +164,13 @@ def _row(line: Line) -> list[str]:
             assert isinstance(reasons, list)
             return [
                 *start,
-                f"[bold]exit: {', '.join(reasons)}[/]",
+                Text(f"exit: {', '.join(reasons)}", style="bold"),
                 str(line["price"]),
                 str(line["quantity"]),
                 str(line["remaining"]),
                 str(line["stop"]),
             ]
-    return [*start, f"[bold]closed: {line['reason']}[/], {_result(line)}", "", "", "", ""]
+    return [*start, Text(f"closed: {_result(line)}", style="bold"), "", "", "", ""]
 
 
 def _result(line: Line) -> str:
@@ -173,7 +210,7 @@ class LevelsTable:
                 rows.append((f"target {number}", price, text(close)))
         for name, price, closes in rows:
             table.add_row(name, text(price), *_distances(found, price), closes)
-        console = Console()
+        console = console_for(table)
         console.print(table)
         trail = "none" if found.trail is None else text(found.trail)
         ratio = "none" if found.reward_risk is None else f"{found.reward_risk:.2f}"

@@ -1,20 +1,29 @@
-"""Files of plain ticks: columns of time and price, as .csv, .csv.gz or .npz."""
+"""Files of plain ticks: columns of time and price, as .csv (plain, .gz, .zst) or .npz."""
 
-import csv
-import gzip
 import zipfile
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from reactor.errors import TapeError
+from reactor.limits import TIME_MS_MAX
+from reactor.shell.compressed import StreamDamaged, decompressed_chunks, suffix_mismatch
+from reactor.shell.line_batches import line_batches
+from reactor.shell.tape_format import Damage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SUFFIXES = (".csv", ".csv.gz", ".npz")
+SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".npz")
 
-TIME_COLUMNS = ("t", "t_ns", "t_us", "t_ms", "t_s", "ts", "ts_ms", "time", "time_ms", "timestamp")
+TIME_COLUMNS = (
+    *("t", "t_ns", "t_us", "t_ms", "t_s", "ts", "ts_ns", "ts_us", "ts_ms", "time", "time_ns"),
+    *("time_us", "time_ms", "timestamp", "timestamp_ns", "timestamp_ms", "transact_time"),
+)
 PRICE_COLUMNS = ("price", "p", "last", "close")
 
 UNSTAMPED_STEP_NS = 1_000_000
@@ -22,6 +31,15 @@ UNSTAMPED_STEP_NS = 1_000_000
 
 EXACT_DIGITS_MAX = 15
 """Decimal digits that a double always keeps; a text with more may not be the double's shortest one."""
+
+DAMAGE_KEPT_MAX = 100
+"""Damaged rows that are kept with their reasons; the rest is only counted."""
+
+T_NS_MAX = TIME_MS_MAX * 1_000_000
+NO_TIME_NS = -1
+"""Stands for a time that is none; such a tick is reported and skipped by the walk."""
+
+_UNITS_NS = {"_ns": 1, "_us": 1_000, "_ms": 1_000_000, "_s": 1_000_000_000}
 
 
 class TickFile(NamedTuple):
@@ -31,130 +49,243 @@ class TickFile(NamedTuple):
         t_ns: times in nanoseconds since the Unix epoch.
         prices: one price per time, as doubles whose shortest text is the price.
         exact: whether every price in the file was such a text.
+        texts: the prices as they were written, where doubles do not keep them; else None.
+        has_times: whether the file states times; without, ticks are `UNSTAMPED_STEP_NS` apart.
+        damage: rows that could not be read, the first ones with their reasons. `damage_count`: all.
     """
 
     t_ns: "NDArray[np.int64]"
     prices: "NDArray[np.float64]"
     exact: bool
+    texts: list[str] | None = None
+    has_times: bool = True
+    damage: tuple[Damage, ...] = ()
+    damage_count: int = 0
 
 
 def is_tick_file(path: Path) -> bool:
     """Whether a file is one of plain ticks, by its name."""
-    return path.name.endswith(SUFFIXES)
+    return path.name.lower().endswith(SUFFIXES)
 
 
 def read_tick_file(path: Path) -> TickFile:
     """Reads a file of plain ticks.
 
     Args:
-        path: .npz with arrays `price` and, if there are times, `t`; or .csv(.gz) with a header that names a
-            price column (price, p, last, close) and a time column (t, ts_ms, time, timestamp …). Times
-            are in the unit that the name says (_ns, _us, _ms, _s), else in the one in which
+        path: .npz with arrays `price` and, if there are times, `t`; or .csv (.gz, .zst) with a header that
+            names a price column (price, p, last, close) and a time column (t, ts_ms, time, timestamp …).
+            Times are in the unit that the name says (_ns, _us, _ms, _s), else in the one in which
             the first lies between 2001 and 2100, else in nanoseconds.
 
+    Returns:
+        The ticks. Rows of a CSV file that cannot be read are left out and listed.
+
     Raises:
-        TapeError: it cannot be read, a column is missing, or a row is no tick; one line.
+        TapeError: the file cannot be read, a column is missing, or no row is a tick; one line.
     """
     try:
-        ticks = _read_npz(path) if path.suffix == ".npz" else _read_csv(path)
+        ticks = _read_npz(path) if path.suffix.lower() == ".npz" else _read_csv(path)
     except ImportError:
         raise TapeError(
             f"{path}: files of plain ticks need numpy: pip install 'exit-reactor[columns]'"
         ) from None
-    except (OSError, EOFError, UnicodeDecodeError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "cut short"
-        raise TapeError(f"cannot read {path}: {reason}") from None
+    except OSError as error:
+        raise TapeError(f"cannot read {path}: {error.strerror or error}") from None
     if not len(ticks.prices):
-        raise TapeError(f"{path}: there is no tick in it")
+        why = f": line {ticks.damage[0].line}: {ticks.damage[0].reason}" if ticks.damage else ""
+        raise TapeError(f"{path}: there is no tick in it{why}")
     return ticks
+
+
+# Arrays -------------------------------------------------------------------------------------------
 
 
 def _read_npz(path: Path) -> TickFile:
     import numpy as np  # noqa: PLC0415 - only where columns are read
 
+    # What is no zip archive must not reach numpy, which would take a pickle or a bare array for one.
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            raise TapeError(f"{path}: not an .npz file; numpy.savez(file, t=…, price=…) writes one")
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            names = set(arrays.files)
+            names = list(arrays.files)
             price_name = next((name for name in PRICE_COLUMNS if name in names), None)
             time_name = next((name for name in TIME_COLUMNS if name in names), None)
             if price_name is None:
-                raise TapeError(
-                    f"{path}: no array named `price`; it has {', '.join(sorted(names))}"
-                )
-            prices = np.ascontiguousarray(arrays[price_name], dtype=np.float64)
+                has = ", ".join(sorted(names)) or "none"
+                raise TapeError(f"{path}: no array named `price` among its arrays ({has})")
+            prices = arrays[price_name]
             times = None if time_name is None else arrays[time_name]
-    except ValueError as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise TapeError(f"{path}: a damaged .npz file ({error})") from None
+    except (ValueError, TypeError, KeyError) as error:
         raise TapeError(f"{path}: not an .npz file of numbers ({error})") from None
-    if prices.ndim != 1:
-        raise TapeError(f"{path}: `price` has {prices.ndim} dimensions, one is needed")
+    if prices.ndim != 1 or prices.dtype.kind not in "iuf":
+        shape = "x".join(map(str, prices.shape)) or "a single value"
+        raise TapeError(f"{path}: `{price_name}` must be one row of numbers, not {shape}")
+    if prices.dtype.kind == "f" and prices.dtype.itemsize < 8:
+        # 61734.2 in single precision is 61734.19921875 in double; its shortest text is what was meant.
+        prices = prices.astype(np.str_)
+    columns = np.ascontiguousarray(prices, dtype=np.float64)
     if times is None or time_name is None:
-        t_ns = np.arange(len(prices), dtype=np.int64) * UNSTAMPED_STEP_NS
-    elif times.shape != prices.shape or times.dtype.kind not in "iuf":
+        return TickFile(_unstamped(len(columns)), columns, exact=True, has_times=False)
+    if times.shape != columns.shape or times.dtype.kind not in "iuf":
         raise TapeError(f"{path}: `{time_name}` must hold one number per price")
+    return TickFile(_nanoseconds(times, time_name), columns, exact=True)
+
+
+def _unstamped(count: int) -> "NDArray[np.int64]":
+    import numpy as np  # noqa: PLC0415 - only where columns are read
+
+    return np.arange(count, dtype=np.int64) * UNSTAMPED_STEP_NS
+
+
+def _nanoseconds(times: "NDArray[np.generic]", name: str) -> "NDArray[np.int64]":
+    """Times in nanoseconds; `NO_TIME_NS` for what lies outside 1970 to 2100."""
+    import numpy as np  # noqa: PLC0415 - only where columns are read
+
+    unit = _unit_ns(name, next((float(time) for time in times[:1]), 0.0))
+    with np.errstate(invalid="ignore"):
+        usable = (times >= 0) & (times <= T_NS_MAX // unit)  # type: ignore[operator]
+    known = np.where(usable, times, 0)
+    if times.dtype.kind == "f":
+        scaled = np.rint(known.astype(np.float64) * unit).astype(np.int64)
     else:
-        t_ns = _nanoseconds(times, time_name)
-    return TickFile(t_ns, prices, exact=True)
+        scaled = known.astype(np.int64) * unit
+    return np.where(usable, scaled, NO_TIME_NS)
+
+
+def _unit_ns(name: str, first: float) -> int:
+    """How many nanoseconds a time's unit has: by the column's name, else by the size of the first one."""
+    for suffix, size in _UNITS_NS.items():
+        if name.endswith(suffix):
+            return size
+    # 2001 to 2100 in seconds, milliseconds and microseconds; anything else is in nanoseconds.
+    return next((size for size in _UNITS_NS.values() if 9.78e17 <= first * size < 4.11e18), 1)
+
+
+# Text ---------------------------------------------------------------------------------------------
+
+
+class _Rows:
+    """The readable rows of a CSV file: prices as written, times in the file's unit; and the damage."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.texts: list[str] = []
+        self.prices: list[float] = []
+        self.times: list[str] = []
+        self.time_name: str | None = None
+        self.damage: list[Damage] = []
+        self.damage_count = 0
+
+    def read(self) -> None:
+        """Reads the file.
+
+        Raises:
+            TapeError: it is empty, or its header names no price.
+        """
+        lines = self._lines()
+        with closing(lines):
+            _, header = next(lines, (0, ""))
+            names = [_field(name).lower() for name in header.removeprefix("\ufeff").split(",")]
+            price_name = next((name for name in PRICE_COLUMNS if name in names), None)
+            if price_name is None:
+                raise TapeError(f"{self.path}: no column named `price`; a header line is needed")
+            self.time_name = next((name for name in TIME_COLUMNS if name in names), None)
+            price_place = names.index(price_name)
+            time_place = price_place if self.time_name is None else names.index(self.time_name)
+            for number, line in lines:
+                fields = line.split(",")
+                try:
+                    text, time = _field(fields[price_place]), _field(fields[time_place])
+                    price = _number(text)
+                    if self.time_name is not None:
+                        _number(time)
+                except (IndexError, ValueError):
+                    self.report(number, f"no tick: {line[:60]!r}")
+                    continue
+                self.texts.append(text)
+                self.prices.append(price)
+                self.times.append(time)
+
+    def report(self, line: int, reason: str) -> None:
+        """Counts a row that cannot be read."""
+        self.damage_count += 1
+        if len(self.damage) < DAMAGE_KEPT_MAX:
+            self.damage.append(Damage(line, reason))
+
+    def _lines(self) -> Generator[tuple[int, str]]:
+        whole = True
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal whole
+            try:
+                yield from decompressed_chunks(self.path)
+            except StreamDamaged:
+                whole = False
+                raise
+
+        # A cut archive's last row may end within a number; a text file's last row needs no newline.
+        batches = line_batches(chunks(), report=self.report, tail_is_complete=lambda _: whole)
+        with closing(batches):
+            for first, lines in batches:
+                for number, line in enumerate(lines, first):
+                    yield number, line.decode("utf-8", "replace")
 
 
 def _read_csv(path: Path) -> TickFile:
     import numpy as np  # noqa: PLC0415 - only where columns are read
 
-    times: list[str] = []
-    texts: list[str] = []
-    with _open(path) as file:
-        rows = csv.reader(file)
-        header = [name.strip().lower() for name in next(rows, [])]
-        price_name = next((name for name in PRICE_COLUMNS if name in header), None)
-        time_name = next((name for name in TIME_COLUMNS if name in header), None)
-        if price_name is None:
-            raise TapeError(f"{path}: no column named `price`; a header line is needed")
-        price_place = header.index(price_name)
-        time_place = None if time_name is None else header.index(time_name)
-        try:
-            for row in rows:
-                if row:
-                    texts.append(row[price_place].strip())
-                    if time_place is not None:
-                        times.append(row[time_place])
-        except (IndexError, csv.Error):
-            raise TapeError(f"{path} line {rows.line_num}: the row has no such column") from None
-    try:
-        prices = np.array([float(text) for text in texts], dtype=np.float64)
-    except ValueError as error:
-        raise TapeError(f"{path}: {error}") from None
-    if time_name is None:
-        t_ns = np.arange(len(prices), dtype=np.int64) * UNSTAMPED_STEP_NS
-    else:
-        try:
-            whole = all(time.strip().lstrip("-").isdigit() for time in times)
-            t_ns = _nanoseconds(
-                np.array([int(time) if whole else float(time) for time in times]), time_name
-            )
-        except (ValueError, OverflowError) as error:
-            raise TapeError(f"{path}: column {time_name}: {error}") from None
-    longest = max((len(text) for text in texts), default=0)
-    exact = longest <= EXACT_DIGITS_MAX or all(
-        sum(char.isdigit() for char in text) <= EXACT_DIGITS_MAX for text in texts
+    with path.open("rb") as file:
+        first_bytes = file.read(4)
+    if not first_bytes:
+        raise TapeError(f"{path}: the file is empty")
+    if why := suffix_mismatch(path, first_bytes):
+        raise TapeError(f"{path}: {why}")
+    rows = _Rows(path)
+    rows.read()
+    exact = all(
+        len(text) <= EXACT_DIGITS_MAX or sum(map(str.isdigit, text)) <= EXACT_DIGITS_MAX
+        for text in rows.texts
     )
-    return TickFile(t_ns, prices, exact=exact)
+    prices = np.array(rows.prices, dtype=np.float64)
+    if rows.time_name is None:
+        t_ns = _unstamped(len(prices))
+    else:
+        unit = _unit_ns(rows.time_name, next((float(time) for time in rows.times[:1]), 0.0))
+        t_ns = np.array([_exact_ns(time, unit) for time in rows.times], dtype=np.int64)
+    return TickFile(
+        t_ns,
+        prices,
+        exact=exact,
+        texts=None if exact else rows.texts,
+        has_times=rows.time_name is not None,
+        damage=tuple(rows.damage),
+        damage_count=rows.damage_count,
+    )
 
 
-def _open(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+def _field(text: str) -> str:
+    return text.strip().strip('"')
 
 
-def _nanoseconds(times: "NDArray[np.generic]", name: str) -> "NDArray[np.int64]":
-    """Times in nanoseconds; the unit is in the name, or told by the size of the first one."""
-    import numpy as np  # noqa: PLC0415 - only where columns are read
+def _number(text: str) -> float:
+    """A number as exchanges write them; Python's own would take `1_0` too.
 
-    units = {"_ns": 1, "_us": 1_000, "_ms": 1_000_000, "_s": 1_000_000_000}
-    unit = next((size for suffix, size in units.items() if name.endswith(suffix)), None)
-    if unit is None:
-        # 2001 to 2100 in seconds, milliseconds and microseconds; anything else is in nanoseconds.
-        first = float(times[0]) if len(times) else 0.0
-        unit = next((size for size in units.values() if 9.78e17 <= first * size < 4.11e18), 1)
-    if times.dtype.kind in "iu":
-        return np.asarray(times.astype(np.int64) * unit, dtype=np.int64)
-    return np.asarray(np.rint(times.astype(np.float64) * unit), dtype=np.int64)
+    Raises:
+        ValueError: it is none.
+    """
+    if "_" in text:
+        raise ValueError
+    return float(text)
+
+
+def _exact_ns(time: str, unit_ns: int) -> int:
+    """A time's text in nanoseconds; `NO_TIME_NS` outside 1970 to 2100."""
+    try:
+        t_ns = int(time) * unit_ns if time.isdecimal() else int(Decimal(time) * unit_ns)
+    except (ValueError, OverflowError, InvalidOperation):
+        return NO_TIME_NS
+    return t_ns if 0 <= t_ns <= T_NS_MAX else NO_TIME_NS

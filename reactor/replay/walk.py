@@ -3,8 +3,13 @@
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
+
+from reactor.binance.messages import FAULTS
 from reactor.replay.session import Session
+from reactor.shell.pump import T_NS_MAX
 from reactor.shell.tape_reader import Tape, open_tape
 
 PAUSE_S_MAX = 3600.0
@@ -12,6 +17,12 @@ PAUSE_S_MAX = 3600.0
 
 Progress = Callable[[int, int, int], None]
 """Takes the bytes read from disk, the lines read, and the tape's time in ns."""
+
+Sleep = Callable[[float], None]
+"""Waits so many seconds."""
+
+Clock = Callable[[], float]
+"""Tells seconds that only rise."""
 
 
 def open_tapes(paths: Iterable[Path]) -> list[Tape]:
@@ -24,7 +35,12 @@ def open_tapes(paths: Iterable[Path]) -> list[Tape]:
 
 
 def walk(
-    session: Session, tapes: Iterable[Tape], *, speed: float, progress: Progress | None
+    session: Session,
+    tapes: Iterable[Tape],
+    *,
+    speed: float,
+    progress: Progress | None,
+    pace: "Pace | None" = None,
 ) -> None:
     """Plays tapes in the order given.
 
@@ -33,33 +49,75 @@ def walk(
         tapes: opened tapes.
         speed: 0 as fast as possible, 1 as it was recorded, N times faster.
         progress: called now and then.
+        pace: what waits; of this `speed` where none is given.
     """
-    pace = _Pace(speed) if speed > 0 else None
+    tapes = list(tapes)
+    pump = session.pump
+    if pace is None and speed > 0:
+        pace = Pace(speed)
     lines_read = bytes_before = 0
     for tape in tapes:
+        if len(tapes) > 1:
+            pump.place = f"{tape.path.name} line"
         for first, lines in tape.batches():
             if pace is None:
-                session.pump.feed(first, lines, session.take)
+                pump.feed(first, lines, session.take)
             else:
-                for offset, line in enumerate(lines):
-                    before = session.pump.now_ns
-                    session.pump.feed(first + offset, [line], session.take)
-                    pace.wait(before, session.pump.now_ns)
+                for number, line in enumerate(lines, first):
+                    pace.wait_until(_time_of(line))
+                    pump.feed(number, [line], session.take)
             lines_read += len(lines)
             if progress is not None:
-                progress(bytes_before + 0, lines_read, session.pump.now_ns)
-        bytes_before += 0
+                progress(bytes_before + tape.bytes_read, lines_read, pump.now_ns)
+        bytes_before += tape.bytes_read
         for damage in tape.damage:
-            session.pump.damaged(damage.line, damage.reason)
-        session.pump.skipped += tape.damage_count - len(tape.damage)
+            pump.damaged(damage.line, damage.reason)
+        pump.skipped += tape.damage_count - len(tape.damage)
 
 
-class _Pace:
-    """Sleeps as long as the recording did."""
+class Pace:
+    """Waits as long as the recording did, before what came then is looked at.
 
-    def __init__(self, speed: float) -> None:
+    Args:
+        speed: 1 as it was recorded, N times faster; above 0.
+        sleep: waits so many seconds.
+        clock: seconds that only rise. Waiting is for an instant, so that the time which the work takes
+            does not add up.
+    """
+
+    def __init__(
+        self, speed: float, *, sleep: Sleep = time.sleep, clock: Clock = time.monotonic
+    ) -> None:
         self._speed = speed
+        self._sleep = sleep
+        self._clock = clock
+        self._now_ns: int | None = None
+        self._due_s = 0.0
 
-    def wait(self, before_ns: int, now_ns: int) -> None:
-        if before_ns and now_ns > before_ns:
-            time.sleep(min((now_ns - before_ns) / 1e9 / self._speed, PAUSE_S_MAX))
+    def wait_until(self, t_ns: int | None) -> None:
+        """Waits for a receive time; what has none, or an earlier one than before, comes at once."""
+        if t_ns is None:
+            return
+        if self._now_ns is None:
+            self._now_ns = t_ns
+            self._due_s = self._clock()
+        elif t_ns > self._now_ns:
+            self._due_s += min((t_ns - self._now_ns) / 1e9 / self._speed, PAUSE_S_MAX)
+            self._now_ns = t_ns
+            delay_s = self._due_s - self._clock()
+            if delay_s > 0:
+                self._sleep(delay_s)
+
+
+class _Timed(msgspec.Struct):
+    t: Annotated[int, msgspec.Meta(ge=0, le=T_NS_MAX)]
+
+
+_decode_time = msgspec.json.Decoder(_Timed).decode
+
+
+def _time_of(line: bytes) -> int | None:
+    try:
+        return _decode_time(line).t
+    except FAULTS:
+        return None

@@ -72,8 +72,14 @@ def suffix_mismatch(path: Path, first_bytes: bytes) -> str | None:
     return f"its content is not what the suffix {compression.value} says"
 
 
-def decompressed_chunks(path: Path) -> Iterator[bytes]:
+def decompressed_chunks(
+    path: Path, *, opened: Callable[[BinaryIO], None] | None = None
+) -> Iterator[bytes]:
     """Yield a file's content, unpacked, in chunks of at most `CHUNK_BYTES`.
+
+    Args:
+        path: the file; its suffix tells the compression.
+        opened: told the open file, whose position is how much was read from disk.
 
     Raises:
         OSError: the file cannot be opened.
@@ -82,6 +88,8 @@ def decompressed_chunks(path: Path) -> Iterator[bytes]:
     """
     compression = compression_of(path)
     with path.open("rb", buffering=0) as file:
+        if opened is not None:
+            opened(file)
         if compression is Compression.GZIP:
             yield from _unpacked_chunks(file, _GzipMember, "gzip")
         elif compression is Compression.ZSTD:

@@ -200,7 +200,7 @@ class Pump:
             return ()
         if line.c in {"market", "public"}:
             self._try_other_form(other, raw)
-        t_ns = self._forwards(number, line.t)
+        t_ns = self.forwards(number, line.t)
         decisions = list(self.on_time(t_ns))
         try:
             decisions += self._message(number, line, t_ns)
@@ -209,8 +209,11 @@ class Pump:
         self._note_book_due()
         return decisions
 
-    def _forwards(self, number: int, t_ns: int) -> int:
-        """The line's time; where it runs backwards, time stands still until it has caught up."""
+    def forwards(self, number: int, t_ns: int) -> int:
+        """The time that a line counts as received at.
+
+        Where receive time runs backwards, it stands still until the lines have caught up.
+        """
         if t_ns >= self.now_ns:
             self.now_ns = t_ns
         elif self._standing_ns != self.now_ns:

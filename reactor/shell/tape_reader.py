@@ -4,9 +4,11 @@ Only a file that is no tape raises. Damage inside one is collected and skipped: 
 worth most when it was cut off.
 """
 
+import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
 
 from reactor.errors import TapeError, TapeLineDamaged
 from reactor.shell.compressed import decompressed_chunks, suffix_mismatch
@@ -43,6 +45,17 @@ class Tape:
         self.header = header
         self.damage: list[Damage] = []
         self.damage_count = 0
+        self._file: BinaryIO | None = None
+        self._size_bytes = 0
+        self._bytes_read = 0
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of the file, as it lies on disk, the latest pass has read: what progress is made of."""
+        if self._file is not None and not self._file.closed:
+            # Damage makes the reader step back once; what was read stays read.
+            self._bytes_read = max(self._bytes_read, self._file.tell())
+        return self._bytes_read
 
     def report_damage(self, line: int, reason: str) -> None:
         """Add a damaged place; also for readers of lines that find one undecodable."""
@@ -61,12 +74,19 @@ class Tape:
         """
         self.damage = []
         self.damage_count = 0
+        self._bytes_read = 0
         with closing(_batches_with_header(self.path, self)) as batches:
             for first_line, lines in batches:
                 if len(lines) > 1:
                     yield first_line + 1, lines[1:]
                 break
             yield from batches
+        self._bytes_read = self._size_bytes
+
+    def opened(self, file: BinaryIO) -> None:
+        """Told by the reader which file its position is asked of."""
+        self._file = file
+        self._size_bytes = os.fstat(file.fileno()).st_size
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield (line number, raw line without its newline), the header left out."""
@@ -127,7 +147,7 @@ def _refuse_what_is_no_tape_file(path: Path) -> None:
 def _batches_with_header(path: Path, tape: Tape) -> Generator[tuple[int, list[bytes]]]:
     try:
         yield from line_batches(
-            decompressed_chunks(path),
+            decompressed_chunks(path, opened=tape.opened),
             report=tape.report_damage,
             tail_is_complete=is_whole_json,
         )
