@@ -21,7 +21,7 @@ from reactor.core.plan import Smoothing
 talib = pytest.importorskip("talib", reason="TA-Lib is the independent ATR; pip install TA-Lib")
 
 SMOOTHINGS: tuple[Smoothing, Smoothing] = ("wilder", "sma")
-DRIFT_UPDATES = int(os.environ.get("REACTOR_ATR_UPDATES", "300000"))
+DRIFT_UPDATES = int(os.environ.get("REACTOR_ATR_UPDATES", "100000"))
 """Updates of the drift test: 8 µs each. The specification's ten million are run with this variable."""
 
 
@@ -148,7 +148,7 @@ bars_of_prices = st.lists(
 
 
 @given(bars_of_prices, st.integers(1, 20), st.sampled_from(SMOOTHINGS))
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_every_value_equals_plain_recomputation(
     bars: list[Candle], period: int, method: Smoothing
 ) -> None:
@@ -159,7 +159,7 @@ def test_every_value_equals_plain_recomputation(
 
 
 @given(bars_of_prices.filter(bool), st.integers(1, 20), st.sampled_from(SMOOTHINGS))
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_live_is_what_closing_the_forming_candle_now_would_give(
     bars: list[Candle], period: int, method: Smoothing
 ) -> None:
@@ -175,7 +175,7 @@ def test_live_is_what_closing_the_forming_candle_now_would_give(
 
 
 @given(bars_of_prices, bars_of_prices, st.integers(1, 20), st.sampled_from(SMOOTHINGS))
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_twin_goes_its_own_way(
     first: list[Candle], then: list[Candle], period: int, method: Smoothing
 ) -> None:
@@ -212,7 +212,7 @@ def test_prices_are_subtracted_as_the_decimals_that_they_are() -> None:
 
 
 @given(bars_of_prices, st.integers(1, 20), st.sampled_from(SMOOTHINGS))
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_the_value_is_the_double_nearest_to_the_exact_one(
     bars: list[Candle], period: int, method: Smoothing
 ) -> None:
@@ -238,7 +238,7 @@ def test_the_moving_mean_does_not_drift() -> None:
     sizes = 10.0 ** np.concatenate(
         [
             np.concatenate([random.uniform(2, 4.5, period), random.uniform(-5, -3, period + 2)])
-            for _ in range(300)
+            for _ in range(100)
         ]
     )
     bars = [(1e5 + half, 1e5 - half, 1e5) for half in sizes.tolist()]

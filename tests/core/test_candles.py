@@ -155,7 +155,7 @@ ticks_of_a_walk = st.lists(
 
 
 @given(ticks_of_a_walk, st.sampled_from([MINUTE, 5 * MINUTE, 15 * MINUTE]))
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_candles_are_what_plain_grouping_gives(ticks: list[Tick], interval_ms: int) -> None:
     series = CandleSeries(interval_ms)
     atr = series.atr(period=3, method="sma")
@@ -166,7 +166,7 @@ def test_candles_are_what_plain_grouping_gives(ticks: list[Tick], interval_ms: i
 
 
 @given(ticks_of_a_walk)
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_several_intervals_live_side_by_side(ticks: list[Tick]) -> None:
     ticks = sorted(ticks)
     fine, coarse = CandleSeries(MINUTE), CandleSeries(5 * MINUTE)
@@ -186,7 +186,7 @@ def test_several_intervals_live_side_by_side(ticks: list[Tick]) -> None:
 
 
 @given(ticks_of_a_walk)
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_candle_contains_its_own_prices(ticks: list[Tick]) -> None:
     series = CandleSeries(MINUTE)
     feed(series, ticks)
@@ -387,7 +387,7 @@ def test_history_with_a_hole_too_long_keeps_what_comes_after_it() -> None:
 
 
 @given(ticks_of_a_walk, st.data())
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_history_loaded_late_gives_what_history_loaded_early_gives(
     ticks: list[Tick], data: st.DataObject
 ) -> None:
@@ -411,7 +411,7 @@ def test_history_loaded_late_gives_what_history_loaded_early_gives(
 
 
 @given(ticks_of_a_walk, st.data())
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_hole_is_healed_by_the_history_of_its_time(
     ticks: list[Tick], data: st.DataObject
 ) -> None:
@@ -432,7 +432,7 @@ def test_a_hole_is_healed_by_the_history_of_its_time(
 
 
 @given(ticks_of_a_walk, ticks_of_a_walk, st.randoms(use_true_random=False))
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_loading_is_idempotent_and_the_order_of_rows_does_not_matter(
     ticks: list[Tick], others: list[Tick], random: Any
 ) -> None:
@@ -453,7 +453,7 @@ def test_loading_is_idempotent_and_the_order_of_rows_does_not_matter(
 
 
 @given(ticks_of_a_walk, ticks_of_a_walk)
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_whatever_is_loaded_ticks_shown_whole_stay(ticks: list[Tick], others: list[Tick]) -> None:
     ticks = sorted(ticks)
     series = CandleSeries(MINUTE)

@@ -297,7 +297,7 @@ def rounded(price: Fraction, tick: D | None, *, up: bool) -> Fraction:
 
 
 @given(plans, st.sampled_from(SIDES), prices, atrs, ticks)
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_levels_equal_fractions_to_the_last_digit(
     mine: Plan, side: Side, entry: D, atr: D | None, tick: D | None
 ) -> None:
@@ -315,7 +315,7 @@ def test_levels_equal_fractions_to_the_last_digit(
 
 
 @given(plans, prices, atrs, tick_sizes)
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_short_is_a_long_in_the_mirror(mine: Plan, entry: D, atr: D | None, tick: D) -> None:
     entry = (entry // tick + 1) * tick
     long = levels(mine, side="LONG", entry=entry, atr=atr, tick=tick)
@@ -339,7 +339,7 @@ def test_a_short_is_a_long_in_the_mirror(mine: Plan, entry: D, atr: D | None, ti
 
 
 @given(plans, st.sampled_from(SIDES), prices, atrs, tick_sizes)
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_rounding_never_brings_a_level_nearer(
     mine: Plan, side: Side, entry: D, atr: D | None, tick: D
 ) -> None:
@@ -356,7 +356,7 @@ def test_rounding_never_brings_a_level_nearer(
 
 
 @given(plans, st.sampled_from(SIDES), prices, atrs)
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_targets_stand_beyond_the_entry_in_rising_distance(
     mine: Plan, side: Side, entry: D, atr: D | None
 ) -> None:

@@ -383,4 +383,4 @@ class OrdersAndAnExchange(RuleBasedStateMachine):
 
 
 TestOrdersAndAnExchange = OrdersAndAnExchange.TestCase
-TestOrdersAndAnExchange.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestOrdersAndAnExchange.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

@@ -936,7 +936,7 @@ def almost_plans(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(st.one_of(st.dictionaries(st.sampled_from(KEYS), trees), almost_plans()))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_tables_raise_anything_but_a_plan_error_in_one_line(tables: dict[str, Any]) -> None:
     message = ""
     try:
