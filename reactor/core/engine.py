@@ -278,7 +278,7 @@ class Engine:
                     symbol=market.symbol,
                     side=None,
                     epoch=None,
-                    what=f"suspect {market.source} price {text}: too far from the last; not counted",
+                    what=f"suspect {market.source} price {text}: too far from the last; waits for the next one",
                 )
             )
         for tick in accepted:

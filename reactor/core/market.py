@@ -17,12 +17,12 @@ from reactor.core.exact import multiply, subtract
 from reactor.core.machine import Machine
 from reactor.core.plan import INTERVAL_MS, AtrPlan
 from reactor.errors import DecodeError
-from reactor.limits import PRICE_MAX, PRICE_MIN
+from reactor.limits import PRICE_MAX, PRICE_MIN, TIME_MS_MAX
 
 Source = Literal["mark", "last", "book"]
 
-NEVER_MS = 1 << 62
-"""An exchange time that no tick reaches."""
+NEVER_MS = TIME_MS_MAX + 1
+"""An exchange time that no tick reaches: one that claims to is looked at, and refused."""
 
 
 class Awaited(NamedTuple):

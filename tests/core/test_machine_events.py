@@ -305,7 +305,7 @@ def test_a_position_closed_by_somebody_else_ends_the_epoch_with_its_cause() -> N
     story.tick(100)
     assert story.position(0, 0, cause=Reason.LIQUIDATION) == ["closed liquidation ?"]
     assert isinstance(story.said[-2], OrdersCancelled)
-    assert story.tick(50, 50) == ["alarm suspect last price 50: too far from the last; not counted"]
+    assert story.tick(50, 50) == ["alarm suspect last price 50: too far from the last; waits for the next one"]
     assert story.position(0, 0) == []
 
 
