@@ -228,6 +228,19 @@ def test_the_value_is_the_double_nearest_to_the_exact_one(
     assert series(bars, period=period, method=method)[-1:] == [wanted][: len(bars)]
 
 
+def test_what_wilder_carries_along_is_as_good_as_exact_after_hundreds_of_candles() -> None:
+    bars = [
+        Candle(i, 0, 101.3 + i * 7 % 31 / 10, 99.1 - i * 5 % 13 / 10, 100.7) for i in range(400)
+    ]
+    ranges = [exact_range(bar.high, bar.low, before.close) for before, bar in pairwise(bars)]
+    atr = sum(ranges[:14], Fraction(0)) / 14
+    wanted = [float(atr)]
+    for tr in ranges[14:]:
+        atr = (atr * 13 + tr) / 14
+        wanted.append(float(atr))
+    assert series(bars, period=14, method="wilder")[14:] == wanted
+
+
 # Drift --------------------------------------------------------------------------------------------
 
 
