@@ -170,6 +170,26 @@ def test_the_trades_price_of_a_short_is_turned_around() -> None:
     assert account.trade(1, 90, buys=True) == ["closed external 10"]
 
 
+@pytest.mark.parametrize("trade_first", [True, False])
+def test_every_exit_of_a_ladder_is_priced_whichever_comes_first(trade_first: bool) -> None:
+    rungs = "[[targets]]\npct = 0.01\nclose = 0.5\n[[targets]]\npct = 0.02\nclose = 0.5\n"
+    account = Account(STOP_1 + rungs)
+    account.report(2, 100)
+    account.story.tick(100)
+    said: list[str] = []
+    for price, left, profit in ((101, 1, "1"), (102, 0, "2")):
+        account.story.tick(price)
+        sent = account.story.last_exit()
+        account.wait(SECOND_NS // 10)
+        for is_trade in (trade_first, not trade_first):
+            if is_trade:
+                said += account.trade(1, price, profit=profit, order_id=sent.order_id)
+            else:
+                said += account.report(left, 100 if left else 0)
+        account.story.news(Event.FILLED, of=sent, filled=1)
+    assert said == ["closed take_profit 3"]
+
+
 def test_a_reduction_is_priced_by_the_trades_before_or_after_it() -> None:
     account = Account()
     account.report(4, 100)
