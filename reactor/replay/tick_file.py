@@ -4,7 +4,7 @@ import zipfile
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -103,20 +103,24 @@ def read_tick_file(path: Path) -> TickFile:
 def _read_npz(path: Path) -> TickFile:
     import numpy as np  # noqa: PLC0415 - only where columns are read
 
-    # What is no zip archive must not reach numpy, which would take a pickle or a bare array for one.
-    with path.open("rb") as file:
-        if file.read(2) != b"PK":
-            raise TapeError(f"{path}: not an .npz file; numpy.savez(file, t=…, price=…) writes one")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            names = list(arrays.files)
-            price_name = next((name for name in PRICE_COLUMNS if name in names), None)
-            time_name = next((name for name in TIME_COLUMNS if name in names), None)
-            if price_name is None:
-                has = ", ".join(sorted(names)) or "none"
-                raise TapeError(f"{path}: no array named `price` among its arrays ({has})")
-            prices = arrays[price_name]
-            times = None if time_name is None else arrays[time_name]
+        with path.open("rb") as file:
+            # What is no zip archive must not reach numpy, which would look for a pickle in it.
+            if file.read(2) != b"PK":
+                raise TapeError(
+                    f"{path}: not an .npz file; numpy.savez(file, t=…, price=…) makes one"
+                )
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                names = list(arrays.files)
+                price_name = next((name for name in PRICE_COLUMNS if name in names), None)
+                time_name = next((name for name in TIME_COLUMNS if name in names), None)
+                if price_name is None:
+                    has = ", ".join(sorted(names)) or "none"
+                    raise TapeError(f"{path}: no array named `price` among its arrays ({has})")
+                # A member that is no array comes as its bytes.
+                prices = np.asarray(arrays[price_name])
+                times = None if time_name is None else np.asarray(arrays[time_name])
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise TapeError(f"{path}: a damaged .npz file ({error})") from None
     except (ValueError, TypeError, KeyError) as error:
@@ -192,7 +196,10 @@ class _Rows:
             names = [_field(name).lower() for name in header.removeprefix("\ufeff").split(",")]
             price_name = next((name for name in PRICE_COLUMNS if name in names), None)
             if price_name is None:
-                raise TapeError(f"{self.path}: no column named `price`; a header line is needed")
+                why = f" ({self.damage[0].reason})" if self.damage else ""
+                raise TapeError(
+                    f"{self.path}: no column named `price`; a header line is needed{why}"
+                )
             self.time_name = next((name for name in TIME_COLUMNS if name in names), None)
             price_place = names.index(price_name)
             time_place = price_place if self.time_name is None else names.index(self.time_name)
@@ -285,7 +292,8 @@ def _number(text: str) -> float:
 def _exact_ns(time: str, unit_ns: int) -> int:
     """A time's text in nanoseconds; `NO_TIME_NS` outside 1970 to 2100."""
     try:
-        t_ns = int(time) * unit_ns if time.isdecimal() else int(Decimal(time) * unit_ns)
-    except (ValueError, OverflowError, InvalidOperation):
+        value = Decimal(time)
+        t_ns = int(value * unit_ns) if 0 <= value <= T_NS_MAX else NO_TIME_NS
+    except ArithmeticError:
         return NO_TIME_NS
-    return t_ns if 0 <= t_ns <= T_NS_MAX else NO_TIME_NS
+    return t_ns if t_ns <= T_NS_MAX else NO_TIME_NS
