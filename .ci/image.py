@@ -31,7 +31,8 @@ def carry_out(stage: Stage, image: Path, *, sent: list[str]) -> Path:
         elif word == "RUN":
             command = re.sub(r"(?<![\w.])/(?=opt/)", f"{image}/", rest)
             print(f"   {rest}", flush=True)
-            subprocess.run(["sh", "-ec", command], cwd=workdir, check=True)
+            quiet = {**os.environ, "PIP_QUIET": "1"}
+            subprocess.run(["sh", "-ec", command], cwd=workdir, env=quiet, check=True)
     return workdir
 
 

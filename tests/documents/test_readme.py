@@ -66,7 +66,8 @@ def test_every_quick_command_works(desk: Path, capsys: pytest.CaptureFixture[str
         assert main(command) == 0, command
         captured = capsys.readouterr()
         assert captured.out, command
-        assert captured.err == "", command
+        # Notes about the recording are welcome there, refusals are not.
+        assert "reactor: " not in captured.err, command
         ran += 1
     assert ran >= 7
     picture = (desk / "session.html").read_text(encoding="utf-8")
