@@ -1,8 +1,10 @@
 """Decisions and levels as tables for people."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Literal, NamedTuple
 
 from rich import box
 from rich.console import Console
@@ -17,44 +19,38 @@ from reactor.replay.lines import Line
 STOP_ROWS_AFTER_MAX = 3
 """Stop moves in a row that are shown; a trailing stop moves thousands of times."""
 
-COLUMNS_MAX = 10_000
-WHAT = 4
-"""The column that says what happened."""
-
 ROWS_MAX = 2000
 """Rows of the table. `--json` has every line."""
 
-
+COLUMNS_MAX = 10_000
 WIDTH_OFF_TERMINAL_MIN = 140
 """How wide a table is that goes into a file or a pipe; wider where its cells need it."""
 
-Row = list[str | Text]
+NARROW_BELOW = 120
+"""A terminal with fewer columns gets two texts in one cell, and folds cells; nothing is cut off."""
+
+
+class Row(NamedTuple):
+    """One row of the table. What stands out is an end or an exit."""
+
+    time: str
+    tick: str
+    symbol: str
+    side: str
+    what: str
+    stands_out: bool
+    price: str = ""
+    quantity: str = ""
+    remaining: str = ""
+    stop: str = ""
 
 
 class ReplayTable:
     """Collects a replay's lines and prints them as a table with a summary."""
 
     def __init__(self) -> None:
-        self._table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name, justify in (
-            ("time (UTC)", "left"),
-            ("tick", "right"),
-            ("symbol", "left"),
-            ("side", "left"),
-            ("what", "left"),
-            ("price", "right"),
-            ("quantity", "right"),
-            ("remaining", "right"),
-            ("stop", "right"),
-        ):
-            self._table.add_column(
-                name,
-                justify="right" if justify == "right" else "left",
-                no_wrap=name != "what",
-                overflow="fold",
-            )
+        self._rows: list[Row] = []
         self._summary: Line = {}
-        self._rows = 0
         self._left_out = 0
         self._moves: Counter[tuple[object, object]] = Counter()
         self._last_move: dict[tuple[object, object], Row] = {}
@@ -83,9 +79,12 @@ class ReplayTable:
         """Prints the table and the summary on standard output."""
         for key in tuple(self._last_move):
             self._close_moves(key)
-        console = console_for(self._table)
+        console: Console = _Output()
         if self._rows:
-            console.print(self._table)
+            is_narrow = console.is_terminal and console.width < NARROW_BELOW
+            table = (_narrow_table if is_narrow else _wide_table)(self._rows)
+            console = console_for(table)
+            console.print(table)
         if self._left_out:
             console.print(f"… {self._left_out} more rows; --json has every line")
         for name, result in self._results[:ROWS_MAX]:
@@ -108,16 +107,50 @@ class ReplayTable:
         row = self._last_move.pop(key, None)
         if row is not None:
             between = count - STOP_ROWS_AFTER_MAX - 1
-            row[WHAT] = f"{row[WHAT]}, {between} moves between" if between else row[WHAT]
+            if between:
+                row = row._replace(what=f"{row.what}, {between} moves between")
             self._add(row)
 
     def _add(self, row: Row) -> None:
-        if self._rows >= ROWS_MAX:
+        if len(self._rows) >= ROWS_MAX:
             self._left_out += 1
-            return
-        self._rows += 1
+        else:
+            self._rows.append(row)
+
+
+def _wide_table(rows: Sequence[Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("time (UTC)", "tick", "symbol", "side", "what"):
+        table.add_column(name, justify="right" if name == "tick" else "left", overflow="fold")
+    for name in ("price", "quantity", "remaining", "stop"):
+        table.add_column(name, justify="right", overflow="fold")
+    for row in rows:
         # Texts, so that brackets in a symbol are brackets and no mark-up.
-        self._table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        start = (row.time, row.tick, row.symbol, row.side)
+        end = (row.price, row.quantity, row.remaining, row.stop)
+        table.add_row(*map(Text, start), _what(row), *map(Text, end))
+    return table
+
+
+def _narrow_table(rows: Sequence[Row]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name, width in (("time (UTC)", 12), ("tick", 8), ("position", 8), ("what", 18)):
+        justify: Literal["left", "right"] = "right" if name == "tick" else "left"
+        table.add_column(name, justify=justify, overflow="fold", max_width=width)
+    for name, width in (("price", 10), ("closed, left", 8), ("stop", 12)):
+        table.add_column(name, justify="right", overflow="fold", max_width=width)
+    for row in rows:
+        amounts = row.quantity
+        if row.remaining and row.remaining != row.quantity:
+            amounts = f"{row.quantity}, {row.remaining}"
+        position = f"{row.symbol} {row.side}"
+        start = (row.time, row.tick, position)
+        table.add_row(*map(Text, start), _what(row), *map(Text, (row.price, amounts, row.stop)))
+    return table
+
+
+def _what(row: Row) -> Text:
+    return Text(row.what, style="bold" if row.stands_out else "")
 
 
 class _Output(Console):
@@ -146,31 +179,33 @@ def clock(t_ns: int) -> str:
 def _row(line: Line) -> Row:
     t_ns = line["t"]
     assert isinstance(t_ns, int)
-    start: Row = [clock(t_ns), str(line.get("tick", "")), str(line["symbol"]), str(line["side"])]
-    match line["type"]:
-        case "opened":
-            targets = line["targets"]
-            assert isinstance(targets, list)
-            ladder = ", ".join(f"{price or 'with ATR'} ({close})" for price, close in targets)
-            what = f"opened, {line['plan']}, ATR {line['atr'] or 'not yet'}"
-            what += f", targets {ladder}" if ladder else ""
-            quantity = str(line["quantity"])
-            return [*start, what, str(line["entry"]), quantity, quantity, str(line["stop"])]
-        case "stop":
-            what = f"stop: {line['kind']}"
-            return [*start, what, str(line["price"]), "", "", str(line["stop"])]
-        case "exit":
-            reasons = line["reasons"]
-            assert isinstance(reasons, list)
-            return [
-                *start,
-                Text(f"exit: {', '.join(reasons)}", style="bold"),
-                str(line["price"]),
-                str(line["quantity"]),
-                str(line["remaining"]),
-                str(line["stop"]),
-            ]
-    return [*start, Text(f"closed: {_result(line)}", style="bold"), "", "", "", ""]
+    kind = line["type"]
+    row = Row(
+        time=clock(t_ns),
+        tick=str(line.get("tick", "")),
+        symbol=str(line["symbol"]),
+        side=str(line["side"]),
+        what="",
+        stands_out=kind in {"exit", "closed"},
+        price=str(line.get("price", "")),
+        quantity=str(line.get("quantity", "")),
+        remaining=str(line.get("remaining", "")),
+        stop=str(line.get("stop", "")),
+    )
+    if kind == "opened":
+        targets = line["targets"]
+        assert isinstance(targets, list)
+        ladder = ", ".join(f"{price or 'with ATR'} ({close})" for price, close in targets)
+        what = f"opened, {line['plan']}, ATR {line['atr'] or 'not yet'}"
+        what += f", targets {ladder}" if ladder else ""
+        return row._replace(what=what, price=str(line["entry"]), remaining=row.quantity)
+    if kind == "stop":
+        return row._replace(what=f"stop: {line['kind']}")
+    if kind == "exit":
+        reasons = line["reasons"]
+        assert isinstance(reasons, list)
+        return row._replace(what=f"exit: {', '.join(reasons)}")
+    return row._replace(what=f"closed: {_result(line)}")
 
 
 def _result(line: Line) -> str:
