@@ -50,19 +50,21 @@ class _Ending:
 
     Attributes:
         reason: why we closed it; None where it was not us.
-        due_ns: when waiting ends.
+        ended_ns: when it ended.
+        due_ns: when waiting for its trade ends.
         unpriced: how much of it no trade has priced, in base units.
         is_named: whether its end has been said. Its late trades must not reach the next epoch.
     """
 
-    __slots__ = ("due_ns", "is_named", "machine", "reason", "unpriced")
+    __slots__ = ("due_ns", "ended_ns", "is_named", "machine", "reason", "unpriced")
 
     def __init__(
-        self, machine: Machine, *, reason: Reason | None, due_ns: int, unpriced: Decimal
+        self, machine: Machine, *, reason: Reason | None, ended_ns: int, unpriced: Decimal
     ) -> None:
         self.machine = machine
         self.reason = reason
-        self.due_ns = due_ns
+        self.ended_ns = ended_ns
+        self.due_ns = ended_ns + NAMING_NS
         self.unpriced = unpriced
         self.is_named = False
 
@@ -215,7 +217,7 @@ class AccountBook:
         machine = self._engine.positions.get(key)
         if machine is None:
             # What is still unnamed belongs to the epoch before this one.
-            self._name(key, None, report.t_ns, out)
+            self._name(key, None, out)
             self._owners[key] = position_side
         out += self._engine.on_position(report)
         t_ns, paid = self._early_costs.pop((report.symbol, position_side), (0, ZERO))
@@ -284,7 +286,7 @@ class AccountBook:
             ending.unpriced, self._price(ending.machine, trade, ending.unpriced)
         )
         if orders.realized is not None:
-            self._name(key, orders.last_trade_reason, trade.t_ns, out)
+            self._name(key, orders.last_trade_reason, out)
 
     def _charge(self, trade: Trade) -> None:
         """Counts a commission for the position that the trade belongs to, open already or not yet."""
@@ -329,7 +331,7 @@ class AccountBook:
         out: list[Decision] = []
         for key, ending in tuple(self._endings.items()):
             if now_ns >= ending.due_ns:
-                self._name(key, None, ending.due_ns, out)
+                self._name(key, None, out)
                 del self._endings[key]
         return out
 
@@ -337,7 +339,7 @@ class AccountBook:
         """The stream is over: what still waits for its name gets the one that is known."""
         out: list[Decision] = []
         for key in tuple(self._endings):
-            self._name(key, None, now_ns, out)
+            self._name(key, None, out)
         self._endings.clear()
         return out
 
@@ -352,26 +354,25 @@ class AccountBook:
         self._endings[key] = _Ending(
             machine,
             reason=reason or machine.orders.closed_by,
-            due_ns=t_ns + NAMING_NS,
+            ended_ns=t_ns,
             unpriced=unpriced,
         )
         if reason is Reason.FLIP:
             # The next epoch begins on the same line.
-            self._name(key, Reason.FLIP, t_ns, out)
+            self._name(key, Reason.FLIP, out)
         elif machine.orders.realized is not None and machine.orders.last_trade_reason is not None:
             # Its trades came first.
-            self._name(key, machine.orders.last_trade_reason, t_ns, out)
+            self._name(key, machine.orders.last_trade_reason, out)
 
-    def _name(
-        self, key: tuple[str, Side], reason: Reason | None, t_ns: int, out: list[Decision]
-    ) -> None:
+    def _name(self, key: tuple[str, Side], reason: Reason | None, out: list[Decision]) -> None:
         """Says an epoch's end, once: by the trade that made it, else by our own intent, else external."""
         ending = self._endings.get(key)
         if ending is not None and not ending.is_named:
             ending.is_named = True
             machine = ending.machine
             name = reason or ending.reason or Reason.EXTERNAL
-            out.append(machine.orders.closed(name, t_ns=t_ns, tick=machine.tick))
+            # It ended when its position was flat, however late its trade told why.
+            out.append(machine.orders.closed(name, t_ns=ending.ended_ns, tick=machine.tick))
 
     # Streams without reports ------------------------------------------------------------------
 

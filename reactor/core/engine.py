@@ -310,16 +310,28 @@ class Engine:
         for series in market.series.values():
             market.settle_candle(series)
             while series.roll(t_event_ms):
-                self._candle_closed(market, series, t_ns, out)
+                self._candle_closed(market, series, t_ns, out, tick_follows=True)
 
     def _candle_closed(
-        self, market: Market, series: CandleSeries, t_ns: int, out: list[Decision]
+        self,
+        market: Market,
+        series: CandleSeries,
+        t_ns: int,
+        out: list[Decision],
+        *,
+        tick_follows: bool,
     ) -> None:
         for machine in market.machines:
             if INTERVAL_MS[machine.plan.atr.interval] == series.interval_ms:
                 market.show(machine)
                 atr = self._markets.atr(market, machine.plan)
-                machine.on_candle(atr=atr, close=from_float(series.close), t_ns=t_ns, out=out)
+                machine.on_candle(
+                    atr=atr,
+                    close=from_float(series.close),
+                    tick_follows=tick_follows,
+                    t_ns=t_ns,
+                    out=out,
+                )
 
     # Positions --------------------------------------------------------------------------------
 
@@ -493,7 +505,7 @@ class Engine:
         if market is not None and series is not None:
             market.settle_candle(series)
             if series.load(rows):
-                self._candle_closed(market, series, t_ns, out)
+                self._candle_closed(market, series, t_ns, out, tick_follows=False)
             self._settle(market)
         return out
 

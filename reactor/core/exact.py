@@ -1,7 +1,7 @@
 """Exact decimal arithmetic for prices and quantities.
 
 Python's default decimal context rounds at 28 digits, which an ATR of 17 digits times a price can pass.
-Levels must not lose a tick to that, so everything in `core/` computes through the functions below: 200
+Levels must not lose a tick to that, so everything in `core/` computes through the functions below: 2000
 digits are more than any product of a plan's numbers, an ATR and a price can have. Comparisons need no
 context: Python compares decimals exactly.
 """
@@ -9,13 +9,14 @@ context: Python compares decimals exactly.
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 
 EXACT = Context(
-    prec=200, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
+    prec=2000, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
 )
 
 add = EXACT.add
 subtract = EXACT.subtract
 multiply = EXACT.multiply
-divide = EXACT.divide
+# A quotient seldom ends: fifty digits of it are more than any level can show.
+divide = Context(prec=50, traps=[InvalidOperation, DivisionByZero, Overflow]).divide
 
 ZERO = Decimal(0)
 ONE = Decimal(1)

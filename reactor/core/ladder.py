@@ -265,11 +265,15 @@ class Ladder:
         return add(self._x0, multiply(multiply(Decimal(step), harvest.trigger_pct), self._entry))
 
     def _sort(self) -> None:
-        """Taken ones as they were taken, then the nearest; one that waits for an ATR is the farthest."""
-        self.rungs.sort(
-            key=lambda rung: (
-                not rung.taken,
-                rung.x is None and not rung.taken,
-                ZERO if rung.taken or rung.x is None else rung.x,
-            )
-        )
+        """Taken ones as they were taken, then the nearest; one that waits for an ATR is the farthest.
+
+        Nearest is meant before rounding: two rungs on the same tick keep their order.
+        """
+        self.rungs.sort(key=self._place)
+
+    def _place(self, rung: Rung) -> tuple[bool, bool, Decimal]:
+        if rung.taken:
+            return False, False, ZERO
+        target = self._plan.targets[rung.number]
+        distance = levels.target_distance(target, entry=self._entry, atr=self._atr, r=self._r)
+        return True, distance is None, ZERO if distance is None else distance

@@ -47,6 +47,7 @@ class Machine:
         "_calm_high",
         "_calm_low",
         "_confirm",
+        "_held_is_news",
         "_through",
         "_x_double",
         "_x_is_short",
@@ -106,6 +107,8 @@ class Machine:
         # The bounds of everything but stop and peak; valid while calm.
         self._calm = False
         self._calm_low, self._calm_high = inf, -inf
+        # Whether the stop held back was made by the candle that the present tick closed.
+        self._held_is_news = False
 
         self.entry = entry
         self.x0 = self._axis.x(entry)
@@ -160,12 +163,11 @@ class Machine:
             ),
         )
 
-    def ratchet_x(self) -> Decimal | None:
-        """The stop that the taken rungs ask for; None without a ratchet or before the second rung."""
+    def ratchet_xs(self) -> list[Decimal]:
+        """The stops that the taken rungs ask for, rising: after rung k+1 the price of rung k."""
         if not self.plan.ratchets:
-            return None
-        taken = self.ladder.taken
-        return floor_to(taken[-2], self.filters.tick) if len(taken) > 1 else None
+            return []
+        return [floor_to(x, self.filters.tick) for x in self.ladder.taken[:-1]]
 
     # Armed bounds -----------------------------------------------------------------------------
 
@@ -211,7 +213,7 @@ class Machine:
         ahead = (
             self.stop.held,
             self.break_even.candidate(),
-            self.ratchet_x(),
+            *self.ratchet_xs(),
             self.trailing.candidate(atr=self.atr),
         )
         return [level for level in ahead if level is not None and self.stop.would_improve(level)]
@@ -260,6 +262,9 @@ class Machine:
         if self.orders.may_reduce and not self.paused:
             self._take_profits(x, t_ns, out)
         self._move_stops(x, t_ns, out)
+        if self._held_is_news and self.stop.held is not None:
+            out.append(self._held("stop", self.stop.held, t_ns=t_ns))
+        self._held_is_news = False
         return out
 
     def _only_trails(self) -> bool:
@@ -322,8 +327,7 @@ class Machine:
             break_even = self.break_even.candidate()
             if break_even is not None:
                 self.stop.improve(break_even, StopKind.BREAK_EVEN, price=x)
-            ratchet = self.ratchet_x()
-            if ratchet is not None:
+            for ratchet in self.ratchet_xs():
                 self.stop.improve(ratchet, StopKind.TRAILING_STOP, price=x)
             self._trail(x)
         if self.stop.x != before:
@@ -397,13 +401,21 @@ class Machine:
         return min(known, default=None)
 
     def on_candle(
-        self, *, atr: Decimal | None, close: Decimal, t_ns: int, out: list[Decision]
+        self,
+        *,
+        atr: Decimal | None,
+        close: Decimal,
+        tick_follows: bool,
+        t_ns: int,
+        out: list[Decision],
     ) -> None:
         """Takes a closed candle's ATR: trailing uses it from here on; the first one makes the levels.
 
         Args:
             atr: the ATR over closed candles, or None while there is none.
             close: the candle's close.
+            tick_follows: whether a tick closed the candle and is evaluated next. A stop that the ATR
+                makes then moves among that tick's stop moves, so that it never closes on that tick.
             t_ns: when the closing was noticed.
             out: where decisions go.
         """
@@ -414,7 +426,7 @@ class Machine:
             self.level_atr = atr
             self.high_volatility = levels.is_high_volatility(self.plan, atr=atr, price=self.entry)
             if self.plan.needs_atr:
-                self._recompute(t_ns=t_ns, out=out)
+                self._recompute(tick_follows=tick_follows, t_ns=t_ns, out=out)
         elif not self.high_volatility:
             self.high_volatility = levels.is_high_volatility(self.plan, atr=atr, price=close)
             if self.high_volatility and not self.ladder.is_shrunk:
@@ -430,7 +442,7 @@ class Machine:
         self.x0 = self._axis.x(entry)
         if self.atr is not None:
             self.level_atr = self.atr
-        self._recompute(t_ns=t_ns, out=out)
+        self._recompute(tick_follows=False, t_ns=t_ns, out=out)
         self.ladder.restart_harvests(x=self.x)
         self.guards.set(entry=entry)
         if self.stop.kind is StopKind.BREAK_EVEN and self.stop.x < self.x0:
@@ -483,13 +495,15 @@ class Machine:
             high_volatility=self.high_volatility,
         )
 
-    def _recompute(self, *, t_ns: int, out: list[Decision]) -> None:
+    def _recompute(self, *, tick_follows: bool, t_ns: int, out: list[Decision]) -> None:
         """Makes the levels anew from entry and ATR, loosening nothing and closing nothing."""
         self.r = self._stop_distance()
         self.orders.risk(self.r)
         self.break_even.set(entry=self.entry, r=self.r)
         candidate = floor_to(subtract(self.x0, self.r), self.filters.tick)
-        if self.stop.improve(candidate, StopKind.STOP_LOSS, price=self.x):
+        if tick_follows:
+            self._held_is_news = self.stop.hold(candidate)
+        elif self.stop.improve(candidate, StopKind.STOP_LOSS, price=self.x):
             out.append(self._stop_moved(t_ns=t_ns))
         elif self.stop.hold(candidate):
             out.append(self._held("stop", candidate, t_ns=t_ns))

@@ -503,7 +503,13 @@ class Orders:
         """
         self._unpriced = subtract(self._unpriced, quantity)
         self._realized = add(self._realized, profit)
-        self.last_trade_reason = self._sent.get(order_id, ends_as)
+        if order_id in self._sent:
+            self.last_trade_reason = self._sent[order_id]
+        elif self.closed_by is not None and ends_as is Reason.EXTERNAL:
+            # Everything was to be closed, and somebody's order did it: the exit's reason stands.
+            self.last_trade_reason = self.closed_by
+        else:
+            self.last_trade_reason = ends_as
         return self.last_trade_reason
 
     @property

@@ -260,6 +260,8 @@ def plan_from_tables(tables: Any, *, source: str) -> Plan:
     Raises:
         PlanError: as `plan_from_toml`.
     """
+    if isinstance(tables, dict) and "name" not in tables:
+        tables = {"name": _name_of(source), **tables}
     if isinstance(tables, dict) and "stop" not in tables:
         raise PlanError(f"{source}: there is no [stop]; add one with atr = 1.5 or pct = 0.01")
     try:
@@ -271,6 +273,12 @@ def plan_from_tables(tables: Any, *, source: str) -> Plan:
     for complaint in _complaints(plan):
         raise PlanError(f"{source}: {complaint}")
     return plan
+
+
+def _name_of(source: str) -> str:
+    """The name of a plan that has none: its file's, as far as a name may be written so."""
+    stem = source.rpartition("/")[2].removesuffix(".toml")
+    return stem if _NAME.fullmatch(stem) else "unnamed"
 
 
 def plan_tables(plan: Plan) -> dict[str, Any]:

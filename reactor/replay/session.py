@@ -9,10 +9,10 @@ import msgspec
 
 from reactor.binance.orders import client_order_id
 from reactor.binance.redaction import line as one_line
-from reactor.config import Config, config_from_tables, load_config
+from reactor.config import Config, SymbolConfig, config_from_tables, load_config
 from reactor.core.decisions import Alarm, Decision, Exit, HeldBack, Opened, Side
 from reactor.core.engine import Engine
-from reactor.core.exact import divide, multiply, text
+from reactor.core.exact import ZERO, divide, multiply, text
 from reactor.core.ladder import Filters
 from reactor.core.market import Market
 from reactor.core.orders import Fills, OrderIds
@@ -24,7 +24,7 @@ from reactor.replay.verify import Verifier
 from reactor.shell.pump import Pump
 from reactor.shell.tape_format import TapeHeader
 
-NOTES_SHOWN_MAX = 20
+NOTES_SHOWN_MAX = 1000
 """How many notes of one kind are shown; the rest is counted, and the count is said at the end."""
 
 NOTE_CHARS_MAX = 400
@@ -116,16 +116,16 @@ class Session:
                     self.note_once(f"{plan.name}: {LADDER_NOT_APPLIED}")
 
     def filters_for(self, symbol: str) -> Filters:
-        """What a symbol rounds to: the options', the configuration's, the tape's exchangeInfo."""
-        told = self.pump.filters.get(symbol, Filters())
-        config = self._config.symbols.get(symbol)
+        """What a symbol rounds to: the tape's exchangeInfo, else the options, else the configuration."""
+        told = self.pump.filters.get(symbol)
+        if told is not None:
+            return told
+        config = self._config.symbols.get(symbol, SymbolConfig())
         options = self._options
         return Filters(
-            tick=options.ticks.get(symbol) or (config and config.tick) or told.tick,
-            step=options.steps.get(symbol) or (config and config.step) or told.step,
-            min_quantity=options.min_quantities.get(symbol)
-            or (config and config.min_qty)
-            or told.min_quantity,
+            tick=options.ticks.get(symbol) or config.tick,
+            step=options.steps.get(symbol) or config.step,
+            min_quantity=options.min_quantities.get(symbol) or config.min_qty or ZERO,
         )
 
     def take(self, decisions: Sequence[Decision]) -> None:

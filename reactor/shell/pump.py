@@ -7,6 +7,7 @@ can hold raises out of it: what cannot be read is counted and reported once, and
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -309,14 +310,15 @@ class Pump:
         except FAULTS as error:
             self._unreadable(number, "rest", f"not a recorded answer: {error}")
             return ()
-        params = {key: str(value) for key, value in request.params.items()}
-        answer = decode_rest(
-            request.method, request.path, request.status, bytes(request.body), params
-        )
+        # Recorders that keep the whole URL have the query in the path.
+        path, _, query = request.path.partition("?")
+        params = dict(parse_qsl(query))
+        params.update((key, str(value)) for key, value in request.params.items())
+        answer = decode_rest(request.method, path, request.status, bytes(request.body), params)
         if isinstance(answer, Malformed):
-            self._unreadable(number, "rest", f"{request.path}: {answer.reason}")
+            self._unreadable(number, "rest", f"{path}: {answer.reason}")
         elif isinstance(answer, Ignored | RestFailure):
-            self.ignored[f"{request.method} {request.path}"] += 1
+            self.ignored[f"{request.method} {path}"] += 1
         elif isinstance(answer, Klines):
             return self._history(answer, t_ns)
         elif isinstance(answer, ExchangeInfo):
@@ -326,11 +328,7 @@ class Pump:
                     self.contracts[contract.symbol] = contract
         elif isinstance(answer, PositionMode | AccountConfig):
             self.account.hedge = answer.hedge
-        elif (
-            self._follow_account
-            and isinstance(answer, tuple)
-            and request.path.endswith("/positionRisk")
-        ):
+        elif self._follow_account and isinstance(answer, tuple) and path.endswith("/positionRisk"):
             rows = [row for row in answer if isinstance(row, PositionRisk)]
             return self.account.on_positions(rows, params.get("symbol"), t_ns)
         return ()

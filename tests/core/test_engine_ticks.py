@@ -120,7 +120,9 @@ def test_a_suspect_that_nothing_confirms_counts_nowhere() -> None:
     story = Story(STOP_1 + '[trailing]\nactivate = "in_profit"\npct = 0.01\n')
     story.expect(1, 100)
     story.tick(100)
-    assert story.tick(130) == ["alarm suspect last price 130: too far from the last; waits for the next one"]
+    assert story.tick(130) == [
+        "alarm suspect last price 130: too far from the last; waits for the next one"
+    ]
     # 100.5 is not within 20 % of 130, and is of 100: 130 never was, and no peak remembers it.
     assert story.tick("100.5") == ["stop trailing_stop 99.495"]
     assert story.machine().tick == 2

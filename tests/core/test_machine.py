@@ -52,7 +52,9 @@ def test_the_same_with_the_usual_jump_limit_needs_the_second_tick_at_60() -> Non
     story.tick(100, "98.9")
     story.tick(100)
     story.position(1, 100)
-    assert story.tick(60) == ["alarm suspect last price 60: too far from the last; waits for the next one"]
+    assert story.tick(60) == [
+        "alarm suspect last price 60: too far from the last; waits for the next one"
+    ]
     assert story.tick(60) == ["exit stop_loss 1 @ 60 left 0", "closed stop_loss -40"]
 
 

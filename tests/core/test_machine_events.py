@@ -305,7 +305,9 @@ def test_a_position_closed_by_somebody_else_ends_the_epoch_with_its_cause() -> N
     story.tick(100)
     assert story.position(0, 0, cause=Reason.LIQUIDATION) == ["closed liquidation ?"]
     assert isinstance(story.said[-2], OrdersCancelled)
-    assert story.tick(50, 50) == ["alarm suspect last price 50: too far from the last; waits for the next one"]
+    assert story.tick(50, 50) == [
+        "alarm suspect last price 50: too far from the last; waits for the next one"
+    ]
     assert story.position(0, 0) == []
 
 
@@ -376,7 +378,9 @@ def test_an_atr_that_a_plan_has_no_use_for_changes_nothing() -> None:
     story.position(2, 100)
     story.tick(100)
     out: list[Decision] = []
-    story.machine().on_candle(atr=D(3), close=D(100), t_ns=story.now_ns, out=out)
+    story.machine().on_candle(
+        atr=D(3), close=D(100), tick_follows=False, t_ns=story.now_ns, out=out
+    )
     assert out == []
     assert story.stop() == "stop_loss 99"
     assert story.machine().level_atr == 3

@@ -595,10 +595,10 @@ def test_only_the_youngest_orders_are_remembered_by_name() -> None:
         story.news(Event.REJECTED, sent.order_id)
         sent = only_exit(story.wait(RETRY_FULL_NS))
     named = [
-        story.orders.on_trade(D(1), D(0), order_id=order_id, ends_as=Reason.EXTERNAL)
+        story.orders.on_trade(D(1), D(0), order_id=order_id, ends_as=Reason.ADL)
         for order_id in (first.order_id, sent.order_id)
     ]
-    assert named == [Reason.EXTERNAL, Reason.LOSS_GUARD]
+    assert named == [Reason.ADL, Reason.LOSS_GUARD]
 
 
 def test_order_ids_are_made_of_what_a_restart_knows() -> None:

@@ -491,7 +491,6 @@ def test_an_unknown_key_is_named_with_its_table(toml: str, message: str) -> None
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
-        (STOP, "the plan needs the key 'name'"),
         (BASE + "[[targets]]\nr = 1\n", "[targets[0]] needs the key 'close'"),
         (BASE + "[trailing]\npct = 0.1\n", "[trailing] needs the key 'activate'"),
         (BASE + "[harvest]\nfraction = 0.1\n", "[harvest] needs the key 'trigger_pct'"),
@@ -955,3 +954,16 @@ def test_no_tables_raise_anything_but_a_plan_error_in_one_line(tables: dict[str,
 def test_no_text_raises_anything_but_a_plan_error(toml: str) -> None:
     with pytest.raises(PlanError):
         read(toml)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("plans/mine.toml", "mine"),
+        ("mine.toml", "mine"),
+        ("a plan?.toml", "unnamed"),
+        ("", "unnamed"),
+    ],
+)
+def test_a_plan_without_a_name_has_its_files(source: str, name: str) -> None:
+    assert plan_from_toml(STOP, source=source).name == name

@@ -1,11 +1,11 @@
 """The reference itself against rows worked out by hand, so that agreeing with it means something."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 import pytest
+from reference.brief import brief
 from reference.naive import Naive
 from reference.sides import Side
 
@@ -48,28 +48,6 @@ class Walk:
                 t_ns=t_ms * 1_000_000, t_event_ms=t_ms, tick_id=self.count, price=text
             )
         return lines
-
-
-def number(value: Any) -> str | None:
-    if value is None:
-        return None
-    return f"{float(value):.10g}"
-
-
-def brief(lines: Sequence[dict[str, Any]]) -> list[str]:
-    said = []
-    for line in lines:
-        match line["type"]:
-            case "opened":
-                said.append(f"opened stop {number(line['stop'])}")
-            case "stop":
-                said.append(f"{line['kind']} {number(line['stop'])}")
-            case "exit":
-                reasons = "+".join(line["reasons"])
-                said.append(f"exit {reasons} {number(line['quantity'])}")
-            case "closed":
-                said.append(f"closed {line['reason']} {number(line['realized'])}")
-    return said
 
 
 @pytest.mark.parametrize(

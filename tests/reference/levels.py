@@ -58,7 +58,7 @@ def initial_stop(epoch: Epoch, terms: Terms) -> Fraction:
     return round_stop(epoch.side, exact, terms.tick)
 
 
-def target_price(epoch: Epoch, target: Target, terms: Terms) -> Fraction | None:
+def target_distance(epoch: Epoch, target: Target, terms: Terms) -> Fraction | None:
     if target.pct is not None:
         distance = Fraction(target.pct) * epoch.entry
     elif target.r is not None:
@@ -76,6 +76,13 @@ def target_price(epoch: Epoch, target: Target, terms: Terms) -> Fraction | None:
         distance = min(distance, Fraction(farthest) * epoch.entry)
     if terms.plan.high_volatility is not None and epoch.has_shrunk:
         distance *= Fraction(terms.plan.high_volatility.target_scale)
+    return distance
+
+
+def target_price(epoch: Epoch, target: Target, terms: Terms) -> Fraction | None:
+    distance = target_distance(epoch, target, terms)
+    if distance is None:
+        return None
     price = price_in_profit_by(epoch.side, epoch.entry, distance)
     return round_target(epoch.side, price, terms.tick)
 
@@ -89,12 +96,15 @@ def break_even_price(epoch: Epoch, terms: Terms) -> Fraction:
     return round_stop(epoch.side, exact, terms.tick)
 
 
-def recompute(epoch: Epoch, price: Fraction | None, terms: Terms) -> None:
+def recompute(
+    epoch: Epoch, price: Fraction | None, terms: Terms, *, tick_follows: bool = False
+) -> None:
     """Stop, R and rungs anew; no price move caused it, so nothing of it may close the position."""
     epoch.r = stop_distance(epoch, terms)
     stop = initial_stop(epoch, terms)
     if is_better_stop(epoch.side, stop, epoch.stop):
-        if price is None or is_stop_safe(epoch.side, stop, price):
+        # reading: what a candle makes that a tick closed moves among that tick's own stop moves.
+        if not tick_follows and (price is None or is_stop_safe(epoch.side, stop, price)):
             epoch.stop, epoch.kind = stop, "stop_loss"
         elif epoch.held_stop is None or is_better_stop(epoch.side, stop, epoch.held_stop):
             epoch.held_stop = stop
@@ -122,11 +132,12 @@ def let_held_rungs_in(epoch: Epoch, price: Fraction) -> None:
             rung.price, rung.held_price = held, None
 
 
-def nearest_first(epoch: Epoch) -> list[Rung]:
-    """The rungs that have a price; equally near ones in the plan's order."""
+def nearest_first(epoch: Epoch, terms: Terms) -> list[Rung]:
+    """The rungs that have a price, nearest before rounding; equally near ones in the plan's order."""
 
     def distance(rung: Rung) -> Fraction:
-        assert rung.price is not None
-        return profit(epoch.side, epoch.entry, rung.price)
+        exact = target_distance(epoch, rung.target, terms)
+        assert exact is not None
+        return exact
 
     return sorted((rung for rung in epoch.rungs if rung.price is not None), key=distance)

@@ -16,17 +16,16 @@ from reference.ladder import ladder_scale_and_fractions
 from reference.levels import (
     decide_initial_volatility,
     let_held_rungs_in,
-    nearest_first,
     recompute,
     recompute_rungs,
     set_initial_levels,
 )
+from reference.lines import Line, closed_line, exit_line, opened_line, stop_line
 from reference.prices import Prices
 from reference.rules import guard, move_stop, take_profit
 from reference.sides import Side, is_through_stop, is_worse_than_entry, other_side, profit
 from reference.terms import Terms
 
-Line = dict[str, Any]
 SIDES: tuple[Side, Side] = ("LONG", "SHORT")
 
 
@@ -217,7 +216,7 @@ class Naive:
         if epoch.remaining > 0:
             move_stop(epoch, price, atr=self._atr(), terms=self.terms)
             if epoch.stop != stop_before:
-                lines.append(self._stop_line(epoch, price, t_ns))
+                lines.append(stop_line(epoch, price, t_ns=t_ns, tick=self.ticks))
         return lines
 
     def _epochs(self) -> list[Epoch]:
@@ -261,7 +260,7 @@ class Naive:
         )
         self.epochs[side] = epoch
         set_initial_levels(epoch, self.terms)
-        return [self._opened_line(epoch, t_ns)]
+        return [opened_line(epoch, self.terms, t_ns=t_ns)]
 
     def _added(self, epoch: Epoch, quantity: Fraction, entry: Fraction, t_ns: int) -> list[Line]:
         if quantity < epoch.quantity:
@@ -286,7 +285,7 @@ class Naive:
         recompute(epoch, price, self.terms)
         if (epoch.stop, epoch.kind) == before:
             return []
-        return [self._stop_line(epoch, self._last_or_entry(epoch), t_ns)]
+        return [stop_line(epoch, self._last_or_entry(epoch), t_ns=t_ns, tick=self.ticks)]
 
     def _candle_closed(self, epoch: Epoch, candle: Candle, t_ns: int) -> list[Line]:
         atr = self._atr()
@@ -297,11 +296,8 @@ class Naive:
         if epoch.atr is None:
             epoch.atr = atr
             decide_initial_volatility(epoch, self.terms)
-            before = (epoch.stop, epoch.kind)
-            recompute(epoch, price, self.terms)
-            if (epoch.stop, epoch.kind) == before:
-                return []
-            return [self._stop_line(epoch, self._last_or_entry(epoch), t_ns)]
+            recompute(epoch, price, self.terms, tick_follows=True)
+            return []
         table = self.plan.high_volatility
         if table is None:
             return []
@@ -327,17 +323,7 @@ class Naive:
         self, epoch: Epoch, flight: Flight, price: Fraction, t_ns: int, *, stop: Fraction
     ) -> list[Line]:
         epoch.flights.append(flight)
-        line: Line = {
-            "type": "exit",
-            "t": t_ns,
-            "tick": self.ticks,
-            "side": epoch.side,
-            "reasons": flight.reasons,
-            "price": price,
-            "quantity": flight.quantity,
-            "remaining": epoch.remaining,
-            "stop": stop,
-        }
+        line = exit_line(epoch, flight, price, t_ns=t_ns, tick=self.ticks, stop=stop)
         if self.fills == "next":
             return [line]
         return [line, *self._fill_flights(epoch, price, t_ns)]
@@ -357,46 +343,6 @@ class Naive:
         return []
 
     def _end(self, epoch: Epoch, reason: str, t_ns: int, *, by_others: bool) -> list[Line]:
-        # reading: once somebody else reduced the position, what it realized in all is not known.
-        known = not by_others and not epoch.reduced_by_others
-        realized = epoch.realized if known else None
-        risk = epoch.initial_quantity * epoch.r
         del self.epochs[epoch.side]
-        line: Line = {
-            "type": "closed",
-            "t": t_ns,
-            "tick": self.ticks,
-            "side": epoch.side,
-            "reason": reason,
-            "realized": realized,
-            "r_multiple": None if realized is None else realized / risk,
-        }
-        return [line]
-
-    # Lines ----------------------------------------------------------------------------------------
-
-    def _opened_line(self, epoch: Epoch, t_ns: int) -> Line:
-        priced = nearest_first(epoch)
-        waiting = [rung for rung in epoch.rungs if rung.price is None]
-        return {
-            "type": "opened",
-            "t": t_ns,
-            "side": epoch.side,
-            "quantity": epoch.quantity,
-            "entry": epoch.entry,
-            "plan": self.plan.name,
-            "atr": epoch.atr,
-            "stop": epoch.stop,
-            "targets": [[rung.price, rung.fraction] for rung in (*priced, *waiting)],
-        }
-
-    def _stop_line(self, epoch: Epoch, price: Fraction, t_ns: int) -> Line:
-        return {
-            "type": "stop",
-            "t": t_ns,
-            "tick": self.ticks,
-            "side": epoch.side,
-            "kind": epoch.kind,
-            "stop": epoch.stop,
-            "price": price,
-        }
+        known = not by_others and not epoch.reduced_by_others
+        return [closed_line(epoch, reason, t_ns=t_ns, tick=self.ticks, known=known)]

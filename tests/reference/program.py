@@ -5,7 +5,7 @@ the program is read while the reference runs, and the events it became can be pl
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -51,7 +51,11 @@ class Flip(NamedTuple):
 
 
 class Risk(NamedTuple):
+    """The position as it is known, with what the guards measure from."""
+
     side: Side
+    quantity: Decimal
+    entry: Decimal
     liquidation_price: Decimal | None
     margin: Decimal | None
     t_ns: int
@@ -150,7 +154,7 @@ class Reader:
         self.scenario = scenario
         self.naive = naive
         self.price = scenario.base
-        self.t_ns = START_MS * 1_000_000 + 5_000_000
+        self.t_ns = START_MS * 1_000_000 + 3_000_000
         self.latency_ms = 3
         self.id = 1000
 
@@ -173,50 +177,65 @@ class Reader:
             yield Open(side, self._quantity(byte), entry, liquidation, margin)
 
     def _instruction(self, what: int, how: int) -> Iterator[Event]:
-        if what < 150:
-            self._wait(self.scenario.pace_ms)
-            self._move(how - 128 if what & 1 else 0 if how == 0 else 128 - how)
-            yield self._tick()
-        elif what < 180:
-            self._wait(self.scenario.pace_ms)
-            self._go_to_level(how)
-            yield self._tick()
-        elif what < 190:  # a gap
-            self._wait(self.scenario.pace_ms)
-            self._set(self.price * (1000 + (how - 128)) / 1000)
-            yield self._tick()
-        elif what < 200:  # a suspect; the walk goes on from there or from where it was
-            self._wait(self.scenario.pace_ms)
-            factor = Decimal(1000 + 5 * (how - 128)) / 1000
-            before = self.price
-            self._set(self.price * factor)
-            yield self._tick()
-            if how & 1:
-                self.price = before
-        elif what < 205:  # a silence of some candles
-            self._wait(INTERVAL_MS[self.scenario.plan.atr.interval] * (how % 12) + how)
-        elif what < 209:  # a late tick
-            self.id += 1
-            self._move(how - 128)
-            yield self._tick(late_ms=how * self.scenario.pace_ms // 32)
-        elif what < 213:  # a duplicate or a stale id
-            self._move(how - 128)
-            self.id -= how % 3 + 1
-            yield self._tick()
-            self.id += how % 3
-        elif what < 215:
-            yield self._tick(text=("0", "-1", "nan", "inf")[how % 4])
-        elif what < 220:
-            self._wait(how * self.scenario.pace_ms // 8)
-            yield Clock(self.t_ns)
-        elif what < 224:  # the same instant once more
-            self._move(how - 128)
-            yield self._tick()
-        else:
-            yield from self._position(what, how)
+        for below, instruction in _INSTRUCTIONS:
+            if what < below:
+                yield from instruction(self, what, how)
+                return
+
+    def _step(self, what: int, how: int) -> Iterator[Event]:
+        self._wait(self.scenario.pace_ms)
+        self._move(how - 128 if what & 1 else 0 if how == 0 else 128 - how)
+        yield self._tick()
+
+    def _onto_a_level(self, _: int, how: int) -> Iterator[Event]:
+        self._wait(self.scenario.pace_ms)
+        self._go_to_level(how)
+        yield self._tick()
+
+    def _gap(self, _: int, how: int) -> Iterator[Event]:
+        self._wait(self.scenario.pace_ms)
+        self._set(self.price * (1000 + (how - 128)) / 1000)
+        yield self._tick()
+
+    def _suspect(self, _: int, how: int) -> Iterator[Event]:
+        """A jump; the walk goes on from there, or from where it was."""
+        self._wait(self.scenario.pace_ms)
+        before = self.price
+        self._set(self.price * Decimal(1000 + 5 * (how - 128)) / 1000)
+        yield self._tick()
+        if how & 1:
+            self.price = before
+
+    def _silence(self, _: int, how: int) -> Iterator[Event]:
+        interval_ms = INTERVAL_MS[self.scenario.plan.atr.interval]
+        self._wait(interval_ms * (how % 12) + (0, 0, 0, 17)[how % 4])
+        yield from ()
+
+    def _late_tick(self, _: int, how: int) -> Iterator[Event]:
+        self.id += 1
+        self._move(how - 128)
+        interval_ms = INTERVAL_MS[self.scenario.plan.atr.interval]
+        yield self._tick(late_ms=how * interval_ms // 64)
+
+    def _repeated_or_stale_id(self, _: int, how: int) -> Iterator[Event]:
+        self._move(how - 128)
+        self.id -= how % 3 + 1
+        yield self._tick()
+        self.id += how % 3
+
+    def _no_price(self, _: int, how: int) -> Iterator[Event]:
+        yield self._tick(text=("0", "-1", "nan", "inf")[how % 4])
+
+    def _clock(self, _: int, how: int) -> Iterator[Event]:
+        self._wait(how * self.scenario.pace_ms // 8)
+        yield Clock(self.t_ns)
+
+    def _same_instant(self, _: int, how: int) -> Iterator[Event]:
+        self._move(how - 128)
+        yield self._tick()
 
     def _position(self, what: int, how: int) -> Iterator[Event]:
-        if how & 64:
+        if how & 192 == 192:
             self._wait(1)
         side: Side = "LONG" if how & 1 == 0 else "SHORT"
         if side not in self.naive.epochs and other_side(side) in self.naive.epochs and how & 2:
@@ -231,30 +250,30 @@ class Reader:
         quantity, entry = as_decimal(epoch.quantity), as_decimal(epoch.entry)
         if quantity is None or entry is None:
             return
-        if what < 230:
+        if what < 224:
             yield Position(side, quantity + self._quantity(how), near, self.t_ns)
-        elif what < 232:
+        elif what < 227:
             yield Position(side, quantity + self._quantity(how), entry, self.t_ns)
-        elif what < 234:
+        elif what < 231:
             yield Position(side, quantity, near, self.t_ns)
-        elif what < 236:
+        elif what < 233:
             yield Position(side, quantity, entry, self.t_ns)
-        elif what < 240:
+        elif what < 237:
             yield Position(side, quantity * (how % 10) / 10, entry, self.t_ns)
-        elif what < 242:
+        elif what < 240:
             yield Position(side, quantity * (1 + how % 9) / 10, near, self.t_ns)
-        elif what < 246:
+        elif what < 243:
             yield Position(side, Decimal(0), Decimal(0), self.t_ns)
-        elif what < 249:
+        elif what < 247:
             yield Position(side, Decimal(0), Decimal(0), self.t_ns)
             yield Position(side, self._quantity(how), near, self.t_ns)
-        elif what < 252 and other_side(side) not in self.naive.epochs:
+        elif what < 250 and other_side(side) not in self.naive.epochs:
             yield Flip(other_side(side), self._quantity(how), near, self.t_ns)
         else:
             yield Clock(self.t_ns)  # what is due may end the epoch first
             if self.naive.epochs.get(side) is epoch:
                 liquidation, margin = self._risk(side, entry, quantity, how)
-                yield Risk(side, liquidation, margin, self.t_ns)
+                yield Risk(side, quantity, entry, liquidation, margin, self.t_ns)
 
     def _without_position(self, what: int, how: int, side: Side, near: Decimal) -> Iterator[Event]:
         if what < 230:
@@ -271,7 +290,7 @@ class Reader:
         liquidation: Decimal | None = entry - away if side == "LONG" else entry + away
         if how % 5 == 0:
             liquidation = (None, Decimal(0))[how % 2]
-        margin = None if how % 7 == 0 else entry * quantity / (5 + how % 30 * 5)
+        margin = None if how % 7 == 0 else entry * quantity / (4, 10, 20, 50, 125)[how % 5]
         return liquidation, margin
 
     def _quantity(self, how: int) -> Decimal:
@@ -286,7 +305,9 @@ class Reader:
         self._set(self.price * (1 + scenario.swing * part))
 
     def _set(self, price: Decimal) -> None:
-        self.price = _on_grid(price, self.scenario.grain)
+        # Thousands of harvests on one tick would say nothing more than a hundred.
+        base = self.scenario.base
+        self.price = _on_grid(min(max(price, base / 2), base * 2), self.scenario.grain)
 
     def _go_to_level(self, how: int) -> None:
         levels = [level for epoch in self._epochs() for level in self._levels_of(epoch)]
@@ -295,7 +316,8 @@ class Reader:
         level = as_decimal(levels[how % len(levels)])
         if level is not None and level > 0:
             beside = (0, 0, 0, 1, -1)[how % 5] * self.scenario.grain
-            self.price = max(self.scenario.grain, level + beside)
+            if self.scenario.base / 2 < level + beside < self.scenario.base * 2:
+                self.price = level + beside
 
     def _epochs(self) -> list[Epoch]:
         return list(self.naive.epochs.values())
@@ -317,6 +339,9 @@ class Reader:
             gain = Fraction(plan.break_even.at_r) * epoch.r
             levels.append(price_in_profit_by(side, entry, gain))
         levels.append(break_even_price(epoch, self.naive.terms))
+        if plan.high_volatility is not None and self.scenario.fixed_atr is not None:
+            enter = Fraction(self.scenario.fixed_atr) / Fraction(plan.high_volatility.threshold)
+            levels += [at for at in (enter, enter * Fraction(10, 9)) if at > 0]
         if plan.guards is not None:
             if plan.guards.max_loss_margin_pct is not None and epoch.margin_per_unit is not None:
                 loss = Fraction(plan.guards.max_loss_margin_pct) * epoch.margin_per_unit
@@ -338,3 +363,19 @@ class Reader:
         if self.scenario.plan.trigger == "mark":
             return Tick(self.t_ns, t_event_ms, t_event_ms, price)
         return Tick(self.t_ns, t_event_ms, self.id, price)
+
+
+# Bytes below the number mean the instruction; what is most of a market has most of the bytes.
+_INSTRUCTIONS: tuple[tuple[int, Callable[[Reader, int, int], Iterator[Event]]], ...] = (
+    (130, Reader._step),
+    (165, Reader._onto_a_level),
+    (175, Reader._gap),
+    (183, Reader._suspect),
+    (189, Reader._silence),
+    (196, Reader._late_tick),
+    (200, Reader._repeated_or_stale_id),
+    (202, Reader._no_price),
+    (208, Reader._clock),
+    (214, Reader._same_instant),
+    (256, Reader._position),
+)

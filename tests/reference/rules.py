@@ -49,7 +49,7 @@ def take_profit(epoch: Epoch, price: Fraction, terms: Terms) -> tuple[Fraction, 
     left = epoch.remaining
     total = Fraction(0)
     reasons: list[str] = []
-    for rung in nearest_first(epoch):
+    for rung in nearest_first(epoch, terms):
         if left == 0:
             break
         if rung.taken or rung.price is None or not is_at_target(epoch.side, price, rung.price):
@@ -141,7 +141,9 @@ def _ratchet(epoch: Epoch, price: Fraction, terms: Terms) -> None:
     if len(taken) < 2:
         return
     nearest = sorted(taken, key=lambda at: profit(epoch.side, epoch.entry, at))
-    _offer_stop(epoch, nearest[-2], "trailing_stop", price)
+    # reading: a rung's price that is not strictly before the price does not hide a lesser one.
+    for at in nearest[:-1]:
+        _offer_stop(epoch, at, "trailing_stop", price)
 
 
 def _trail(epoch: Epoch, price: Fraction, *, atr: Fraction | None, terms: Terms) -> None:

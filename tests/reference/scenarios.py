@@ -1,11 +1,13 @@
 """Random plans, markets and position events for the comparison of the engine with the reference.
 
-A scenario's events are drawn as bytes and read as a little program (`program.py`), because that draws
-and shrinks a hundred times faster than lists of structures do: all zeros are ticks that do not move.
+Everything is drawn as bytes, because that draws and shrinks a hundred times faster than structures do:
+one string of them throws the dice for plan and market, another is a little program of events
+(`program.py`). All zeros are the simplest plan and ticks that do not move.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
@@ -26,6 +28,8 @@ from reactor.core.plan import (
     Trigger,
 )
 
+T = TypeVar("T")
+
 
 class Scenario(NamedTuple):
     plan: Plan
@@ -43,148 +47,202 @@ class Scenario(NamedTuple):
     program: bytes
 
 
-def _one_of(*texts: str) -> st.SearchStrategy[Decimal]:
-    return st.sampled_from([Decimal(text) for text in texts])
+class Dice:
+    """Choices out of bytes; when they run out, everything is the first option."""
+
+    def __init__(self, throws: bytes) -> None:
+        self._throws = iter(throws)
+
+    def of(self, options: Sequence[T]) -> T:
+        return options[next(self._throws, 0) % len(options)]
+
+    def number(self, *texts: str) -> Decimal:
+        return Decimal(self.of(texts))
+
+    def chance(self) -> bool:
+        return self.of((False, True))
 
 
-_STOPS = st.one_of(
-    st.builds(
-        StopPlan,
-        pct=_one_of("0.001", "0.003", "0.005", "0.01", "0.02", "0.05", "0.0123", "0.5"),
-    ),
-    st.builds(
-        StopPlan,
-        atr=_one_of("0.5", "1.1", "1.5", "2", "3.3", "80"),
-        fallback_pct=_one_of("0.003", "0.01", "0.02"),
-    ),
-)
-_PCTS = _one_of(
-    "0.001", "0.002", "0.004", "0.005", "0.008", "0.01", "0.015", "0.025", "0.04", "1.5"
-)
-_MULTIPLES = _one_of("0.25", "0.5", "0.8", "1", "1.5", "2", "2.5", "4.5")
-
-
-@st.composite
-def _targets(draw: st.DrawFn) -> tuple[Target, ...]:
-    count = draw(st.integers(0, 5))
-    weights = [draw(st.sampled_from([1, 50, 100, 200, 250, 333, 500, 1000])) for _ in range(count)]
-    spare = 1000
-    targets = []
-    for index, weight in enumerate(weights):
-        close = min(weight, spare - (count - index - 1))
-        if index == count - 1 and draw(st.booleans()):
-            close = spare
-        spare -= close
-        unit = draw(st.sampled_from(["pct", "r", "atr"]))
-        distance = draw(_PCTS if unit == "pct" else _MULTIPLES)
-        targets.append(Target(**{unit: distance}, close=Decimal(close) / 1000))
-    return tuple(targets)
-
-
-def _maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.one_of(st.none(), strategy)
-
-
-_BREAK_EVENS = st.one_of(
-    st.builds(BreakEvenPlan, at_r=_one_of("0.3", "0.5", "1", "2"), offset_pct=st.none()),
-    st.builds(
-        BreakEvenPlan,
-        at_pct=_one_of("0.001", "0.003", "0.01"),
-        offset_pct=_one_of("0", "0.0005", "0.002", "0.01"),
-    ),
-    st.builds(BreakEvenPlan, offset_pct=_maybe(_one_of("0", "0.0007", "0.003"))),
-)
-_HARVESTS = st.builds(
-    HarvestPlan,
-    trigger_pct=_one_of("0.002", "0.004", "0.0033", "0.01", "0.03"),
-    fraction=_one_of("0.001", "0.1", "0.2", "0.5", "0.9", "1"),
-)
-_GOVERNORS = st.builds(
-    HighVolatilityPlan,
-    threshold=_one_of("0.002", "0.005", "0.01", "0.02"),
-    stop_atr=_one_of("0.7", "1.5", "3"),
-    target_scale=_one_of("0.3", "0.75", "1"),
-)
-_GUARDS = st.builds(
-    GuardsPlan,
-    liquidation_buffer_pct=_maybe(_one_of("0", "0.005", "0.01")),
-    max_loss_margin_pct=_maybe(_one_of("0.05", "0.2", "0.8")),
-)
-
-
-@st.composite
-def _trailings(draw: st.DrawFn, rungs: int) -> TrailingPlan:
-    activations = ["in_profit", "at_r"] + (["after_rung"] if rungs else [])
-    activate: Any = draw(st.sampled_from(activations))
-    value = None
-    if activate == "at_r":
-        value = draw(_one_of("0.3", "0.5", "1", "2"))
-    elif activate == "after_rung":
-        value = Decimal(draw(st.integers(1, rungs)))
-    if draw(st.booleans()):
-        return TrailingPlan(
-            activate=activate, value=value, pct=draw(_one_of("0.001", "0.003", "0.01", "0.02"))
+def _stop(dice: Dice) -> StopPlan:
+    if dice.chance():
+        return StopPlan(
+            atr=dice.number("2", "0.5", "1.1", "1.5", "3.3", "10", "80"),
+            fallback_pct=dice.number("0.01", "0.003", "0.02"),
         )
-    return TrailingPlan(activate=activate, value=value, atr=draw(_one_of("0.3", "0.6", "1.2", "3")))
-
-
-@st.composite
-def plans(draw: st.DrawFn) -> Plan:
-    """A valid plan of any shape; the ladder's sizing has its own tests."""
-    targets = draw(_targets())
-    trigger: Trigger = draw(st.sampled_from(["last", "mark", "book"]))
-    interval: Interval = draw(st.sampled_from(["1m", "5m"]))
-    method: Smoothing = draw(st.sampled_from(["sma", "wilder"]))
-    return Plan(
-        name="random",
-        trigger=trigger,
-        confirm_ticks=draw(st.sampled_from([None, 1, 2, 3])),
-        max_tick_jump_pct=draw(_one_of("0.2", "0.2", "0.02", "1")),
-        atr=AtrPlan(
-            period=draw(st.sampled_from([1, 2, 3, 5, 14])), interval=interval, method=method
-        ),
-        stop=draw(_STOPS),
-        targets=targets,
-        break_even=draw(_maybe(_BREAK_EVENS)),
-        trailing=draw(_maybe(_trailings(len(targets)))),
-        harvest=draw(_maybe(_HARVESTS)),
-        ratchet=draw(_maybe(st.builds(RatchetPlan, after_rungs=st.booleans()))),
-        time_stop=draw(
-            _maybe(st.builds(TimeStopPlan, seconds=_one_of("1", "15", "60.5", "300", "7200")))
-        ),
-        high_volatility=draw(_maybe(_GOVERNORS)),
-        guards=draw(_maybe(_GUARDS)),
+    return StopPlan(
+        pct=dice.number("0.1", "0.001", "0.003", "0.005", "0.01", "0.02", "0.05", "0.0123")
     )
 
 
-_FILTERS = st.sampled_from(
-    [
-        (None, None, Decimal(0)),
-        (Decimal("0.1"), Decimal("0.001"), Decimal(0)),
-        (Decimal("0.1"), Decimal("0.001"), Decimal("0.002")),
-        (Decimal("0.01"), Decimal("0.1"), Decimal("0.5")),
-        (Decimal("0.25"), Decimal(1), Decimal(1)),
-        (Decimal(1), None, Decimal("0.3")),
-    ]
+def _targets(dice: Dice) -> tuple[Target, ...]:
+    """Up to five rungs in any order, that close all or less; several may lie at one price."""
+    count = dice.of((0, 1, 2, 3, 4, 5))
+    spare = 1000
+    targets = []
+    for later in reversed(range(count)):
+        weight = dice.of((250, 1, 50, 100, 200, 333, 500, 1000))
+        close = min(weight, spare - later)
+        if later == 0 and dice.chance():
+            close = spare
+        spare -= close
+        fraction = Decimal(close) / 1000
+        match dice.of(("pct", "r", "atr")):
+            case "pct":
+                distance = dice.number(
+                    "0.01", "0.001", "0.002", "0.004", "0.005", "0.008", "0.015", "0.025", "1.5"
+                )
+                targets.append(Target(pct=distance, close=fraction))
+            case "r":
+                distance = dice.number("1", "0.25", "0.5", "0.8", "1.5", "2", "4.5")
+                targets.append(Target(r=distance, close=fraction))
+            case _:
+                distance = dice.number("1", "0.25", "0.5", "1.5", "2.5", "4.5")
+                targets.append(Target(atr=distance, close=fraction))
+    return tuple(targets)
+
+
+def _break_even(dice: Dice) -> BreakEvenPlan | None:
+    match dice.of(("none", "at_r", "at_pct", "neither")):
+        case "none":
+            return None
+        case "at_r":
+            return BreakEvenPlan(at_r=dice.number("1", "0.3", "0.5", "2"))
+        case "at_pct":
+            return BreakEvenPlan(
+                at_pct=dice.number("0.01", "0.001", "0.003"),
+                offset_pct=dice.number("0.002", "0", "0.0005", "0.01"),
+            )
+        case _:
+            return BreakEvenPlan(
+                offset_pct=dice.of((None, Decimal(0), Decimal("0.0007"), Decimal("0.003")))
+            )
+
+
+def _trailing(dice: Dice, *, rungs: int) -> TrailingPlan | None:
+    if dice.chance():
+        return None
+    activate: Literal["in_profit", "at_r", "after_rung"] = dice.of(
+        ("in_profit", "at_r", "after_rung") if rungs else ("in_profit", "at_r")
+    )
+    value = None
+    if activate == "at_r":
+        value = dice.number("1", "0.3", "0.5", "2")
+    elif activate == "after_rung":
+        value = Decimal(dice.of(range(1, rungs + 1)))
+    if dice.chance():
+        return TrailingPlan(
+            activate=activate, value=value, atr=dice.number("1.2", "0.3", "0.6", "3")
+        )
+    return TrailingPlan(
+        activate=activate, value=value, pct=dice.number("0.003", "0.001", "0.01", "0.02")
+    )
+
+
+def _harvest(dice: Dice) -> HarvestPlan | None:
+    if dice.chance():
+        return None
+    return HarvestPlan(
+        trigger_pct=dice.number("0.01", "0.002", "0.004", "0.0033", "0.03"),
+        fraction=dice.number("0.2", "0.001", "0.1", "0.5", "0.9", "1"),
+    )
+
+
+def _governor(dice: Dice) -> HighVolatilityPlan:
+    return HighVolatilityPlan(
+        threshold=dice.number("0.01", "0.002", "0.005", "0.02"),
+        stop_atr=dice.number("1.5", "0.7", "3"),
+        target_scale=dice.number("0.75", "0.3", "1"),
+    )
+
+
+def _guards(dice: Dice) -> GuardsPlan:
+    return GuardsPlan(
+        liquidation_buffer_pct=dice.of((None, Decimal(0), Decimal("0.005"), Decimal("0.01"))),
+        max_loss_margin_pct=dice.of((None, Decimal("0.05"), Decimal("0.2"), Decimal("0.8"))),
+    )
+
+
+def _plan(dice: Dice) -> Plan:
+    """A valid plan of any shape."""
+    trigger: Trigger = dice.of(("last", "mark", "book"))
+    interval: Interval = dice.of(("1m", "5m"))
+    method: Smoothing = dice.of(("sma", "wilder"))
+    targets = _targets(dice)
+    return Plan(
+        name="random",
+        trigger=trigger,
+        confirm_ticks=dice.of((None, 1, 2, 3)),
+        max_tick_jump_pct=dice.number("0.2", "0.2", "0.02", "1"),
+        atr=AtrPlan(period=dice.of((1, 2, 3, 5, 14)), interval=interval, method=method),
+        stop=_stop(dice),
+        targets=targets,
+        break_even=_break_even(dice),
+        trailing=_trailing(dice, rungs=len(targets)),
+        harvest=_harvest(dice),
+        ratchet=dice.of((None, RatchetPlan(after_rungs=True), RatchetPlan(after_rungs=False))),
+        time_stop=(
+            TimeStopPlan(seconds=dice.number("300", "1", "15", "60.5", "7200"))
+            if dice.chance()
+            else None
+        ),
+        high_volatility=_governor(dice) if dice.chance() else None,
+        guards=_guards(dice) if dice.chance() else None,
+    )
+
+
+def _governed_plan(dice: Dice) -> Plan:
+    """A plan whose positions live long enough for candles to close and the governor to decide."""
+    trigger: Trigger = dice.of(("last", "mark", "book"))
+    method: Smoothing = dice.of(("sma", "wilder"))
+    return Plan(
+        name="governed",
+        trigger=trigger,
+        atr=AtrPlan(period=dice.of((1, 2, 3)), interval="1m", method=method),
+        stop=StopPlan(atr=dice.number("3.3", "1.1", "10"), fallback_pct=Decimal("0.02")),
+        targets=_targets(dice),
+        harvest=_harvest(dice),
+        break_even=_break_even(dice),
+        high_volatility=_governor(dice),
+    )
+
+
+_FILTERS = (
+    (None, None, Decimal(0)),
+    (Decimal("0.1"), Decimal("0.001"), Decimal(0)),
+    (Decimal("0.1"), Decimal("0.001"), Decimal("0.002")),
+    (Decimal("0.01"), Decimal("0.1"), Decimal("0.5")),
+    (Decimal("0.25"), Decimal(1), Decimal(1)),
+    (Decimal(1), None, Decimal("0.3")),
 )
+_FIXED_ATRS = (None, None, None, None, "0", "0.1", "0.45", "0.9", "1", "1.3333333333333333", "40")
 
 
-@st.composite
-def scenarios(draw: st.DrawFn, length: int = 160) -> Scenario:
-    tick, step, min_quantity = draw(_FILTERS)
-    fills: Literal["trigger", "next"] = draw(st.sampled_from(["trigger", "next"]))
+def scenario_of(throws: bytes, history: bytes, program: bytes) -> Scenario:
+    dice = Dice(throws)
+    tick, step, min_quantity = dice.of(_FILTERS)
+    fills: Literal["trigger", "next"] = dice.of(("trigger", "next"))
+    fixed_atr: Any = dice.of(_FIXED_ATRS)
     return Scenario(
-        plan=draw(plans()),
         tick=tick,
         step=step,
         min_quantity=min_quantity,
-        fixed_atr=draw(_maybe(_one_of("0.1", "0.5", "1", "1.3333333333333333", "2.5", "40"))),
+        fixed_atr=None if fixed_atr is None else Decimal(fixed_atr),
         fills=fills,
-        base=draw(_one_of("100", "100", "98.7", "1234.5")),
-        grain=draw(_one_of("0.1", "0.01", "0.5", "0.00001")),
-        swing=draw(_one_of("0.002", "0.0005", "0.006", "0.02")),
-        drift=draw(_one_of("0", "0", "0.3", "-0.3", "0.1", "-0.1")),
-        pace_ms=draw(st.sampled_from([1_000, 100, 7_000, 20_000, 60_000])),
-        history=draw(st.binary(max_size=40)),
-        program=draw(st.binary(min_size=20, max_size=length)),
+        base=dice.number("100", "100", "98.7", "1234.5"),
+        grain=dice.number("0.1", "0.01", "0.5", "0.00001"),
+        swing=dice.number("0.002", "0.0005", "0.006", "0.02"),
+        drift=dice.number("0", "0", "0.3", "-0.3", "0.1", "-0.1"),
+        pace_ms=dice.of((1_000, 100, 7_000, 20_000, 20_000, 60_000)),
+        plan=_governed_plan(dice) if dice.of((0, 0, 1)) else _plan(dice),
+        history=history,
+        program=program,
+    )
+
+
+def scenarios(length: int = 160) -> st.SearchStrategy[Scenario]:
+    return st.builds(
+        scenario_of,
+        st.binary(min_size=60, max_size=60),
+        st.binary(max_size=40),
+        st.binary(min_size=40, max_size=length),
     )
