@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pytest
 
+from reactor.cli import main
 from reactor.replay import columns
 from reactor.replay.options import ReplayOptions
 from reactor.replay.run import replay
@@ -95,3 +96,47 @@ def without_seconds(summary: dict[str, Any]) -> dict[str, Any]:
     return {
         key: value for key, value in summary.items() if key not in {"seconds", "ticks_per_second"}
     }
+
+
+class Ran(NamedTuple):
+    """What a command did: its exit code, its standard output and error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        (summary,) = [line for line in self.lines if line["type"] == "summary"]
+        return summary
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["type"] == kind]
+
+
+def run(capfd: pytest.CaptureFixture[str], *words: str | Path) -> Ran:
+    """Runs a command in this process; whatever it does, nothing of Python may show."""
+    capfd.readouterr()
+    code: Any
+    try:
+        code = main([str(word) for word in words])
+    except SystemExit as stopped:
+        code = stopped.code
+    out, err = capfd.readouterr()
+    assert "Traceback" not in err
+    return Ran(code, out, err)
+
+
+def refused(capfd: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    """Runs a command that must refuse its input: exit code 2, one line, nothing else printed."""
+    ran = run(capfd, *words)
+    assert ran.code == 2, ran
+    assert ran.out == ""
+    (line,) = ran.err.splitlines()
+    assert line.startswith("reactor")
+    assert line.isprintable()
+    return line
