@@ -152,7 +152,9 @@ def test_the_range_that_is_written_is_the_one_that_is_refused(
 
 @pytest.mark.parametrize("key", list(schema_keys()), ids=lambda key: key.name)
 def test_the_default_that_is_written_is_the_one_that_is_taken(key: Key) -> None:
-    if key.name == "confirm_ticks":
+    if key.name == "name":
+        wanted = "the file's"
+    elif key.name == "confirm_ticks":
         wanted = "1; 2 with `book`"
     elif key.needed:
         wanted = "needed"
