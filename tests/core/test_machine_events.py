@@ -117,6 +117,22 @@ def test_a_stop_that_would_land_on_the_price_is_held_back_until_the_price_is_bey
     assert story.tick(96)[0] == "exit stop_loss 2 @ 96 left 0"
 
 
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [(99, ["stop stop_loss 96"]), (96, ["held stop 96"]), (95, ["held stop 96"])],
+)
+def test_the_tick_that_makes_the_atr_ready_is_never_the_one_that_it_closes_on(
+    price: int, said: list[str]
+) -> None:
+    story = Story(ATR_PLAN.replace("atr = 2\n", "atr = 2\nfallback_pct = 0.1\n"))
+    story.expect(2, 100)
+    story.tick(100)
+    for minutes in (5, 10):
+        assert story.at(60 * minutes).tick(102, 100) == []
+    # Its candle closes the second true range of 2: the stop is wanted at 100 − 2 · 2.
+    assert story.at(900).tick(price) == said
+
+
 def test_a_held_back_stop_moves_while_paused_and_protects() -> None:
     story = Story(ATR_PLAN.replace("atr = 2\n", "atr = 2\nfallback_pct = 0.1\n"))
     story.expect(2, 100)

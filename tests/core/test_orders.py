@@ -587,6 +587,16 @@ def test_a_trade_is_named_by_the_order_that_it_filled() -> None:
     assert story.orders.last_trade_reason is Reason.LOSS_GUARD
 
 
+def test_a_close_that_somebody_elses_order_made_keeps_the_reason_for_which_we_wanted_it() -> None:
+    story = Story()
+    story.full(Reason.TIME_STOP)
+    named = [
+        story.orders.on_trade(D(1), D(0), order_id="by hand", ends_as=ends_as)
+        for ends_as in (Reason.EXTERNAL, Reason.LIQUIDATION)
+    ]
+    assert named == [Reason.TIME_STOP, Reason.LIQUIDATION]
+
+
 def test_only_the_youngest_orders_are_remembered_by_name() -> None:
     story = Story()
     first = only_exit(story.full(Reason.LOSS_GUARD))
