@@ -10,7 +10,6 @@ from reference.sides import (
     is_stop_safe,
     price_in_loss_by,
     price_in_profit_by,
-    profit,
     round_stop,
     round_target,
 )
