@@ -13,7 +13,7 @@ import msgspec
 
 from reactor.core.candles import CandleSeries
 from reactor.core.decisions import Side
-from reactor.core.exact import multiply, subtract
+from reactor.core.exact import add, multiply, subtract
 from reactor.core.machine import Machine
 from reactor.core.plan import INTERVAL_MS, AtrPlan
 from reactor.errors import DecodeError
@@ -23,6 +23,9 @@ Source = Literal["mark", "last", "book"]
 
 NEVER_MS = TIME_MS_MAX + 1
 """An exchange time that no tick reaches: one that claims to is looked at, and refused."""
+
+
+HALF = Decimal("0.5")
 
 
 class Awaited(NamedTuple):
@@ -283,7 +286,8 @@ def book_quote(bid: str, ask: str, t_event_ms: int) -> Quote:
     long_price, short_price = _price(bid), _price(ask)
     low, high = double(bid), double(ask)
     short = len(bid) < 17 and len(ask) < 17
-    middle = (low + high) / 2
+    # The double nearest to the exact middle: candles take a double for the decimal of its text.
+    middle = float(multiply(add(long_price, short_price), HALF))
     return Quote(long_price, short_price, low, high, middle, short, bid, ask, t_event_ms)
 
 
