@@ -24,6 +24,7 @@ UNKNOWN_NS = 500_000_000
 NAMING_NS = 1_000_000_000
 SIDES = ("LONG", "SHORT")
 OURS = "xr-"
+NUMBERS = {"quantity", "entry", "atr", "stop", "price", "remaining", "realized", "r_multiple"}
 
 Line = dict[str, Any]
 
@@ -38,6 +39,17 @@ def read_lines(path: Path) -> list[bytes]:
 @cache
 def fraction(text: str) -> Fraction:
     return Fraction(Decimal(text))
+
+
+def exact(line: Line) -> Line:
+    """A golden line with its numbers as fractions."""
+    for key in NUMBERS & set(line):
+        line[key] = None if line[key] is None else Fraction(Decimal(line[key]))
+    if "targets" in line:
+        line["targets"] = [
+            [Fraction(Decimal(price)), Fraction(Decimal(close))] for price, close in line["targets"]
+        ]
+    return line
 
 
 @cache
@@ -459,7 +471,8 @@ class Walk:
         epoch.fills.append(fraction(order["rp"]))
         if ended and not epoch.unpriced:
             self.ended.remove(epoch)
-            yield epoch.closed(self.name(epoch, order), t_ns)
+            assert epoch.ended_ns is not None
+            yield epoch.closed(self.name(epoch, order), epoch.ended_ns)
 
     @staticmethod
     def name(epoch: Epoch, order: Line) -> str:
@@ -564,4 +577,4 @@ class Walk:
             assert epoch.ended_ns is not None
             if t_ns >= epoch.ended_ns + NAMING_NS:
                 self.ended.remove(epoch)
-                yield epoch.closed("external", epoch.ended_ns + NAMING_NS)
+                yield epoch.closed("external", epoch.ended_ns)

@@ -1,16 +1,13 @@
 """The golden decisions against plain arithmetic, line for line: entries, ATRs, levels, every move, every result."""
 
 import json
-from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from golden_walk import Walk, read_lines
+from golden_walk import Walk, exact, read_lines
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-NUMBERS = {"quantity", "entry", "atr", "stop", "price", "remaining", "realized", "r_multiple"}
 
 WHOLE = {
     "quiet_day": "quiet_day.jsonl.zst",
@@ -26,17 +23,6 @@ WHOLE = {
 def golden(name: str) -> list[dict[str, Any]]:
     text = (FIXTURES / "golden" / f"{name}.jsonl").read_text(encoding="utf-8")
     return [exact(json.loads(row)) for row in text.splitlines()[:-1]]
-
-
-def exact(line: dict[str, Any]) -> dict[str, Any]:
-    """A golden line with its numbers as fractions."""
-    for key in NUMBERS & set(line):
-        line[key] = None if line[key] is None else Fraction(Decimal(line[key]))
-    if "targets" in line:
-        line["targets"] = [
-            [Fraction(Decimal(price)), Fraction(Decimal(close))] for price, close in line["targets"]
-        ]
-    return line
 
 
 @pytest.mark.parametrize("name", WHOLE)
