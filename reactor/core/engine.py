@@ -47,7 +47,8 @@ class Engine:
     """Guards positions: feeds ticks to their machines and keeps their epochs.
 
     Attributes:
-        due_ns: when the clock next has something to do (nanoseconds since the Unix epoch).
+        due_ns: no later than the instant at which the clock next has something to do (nanoseconds since
+            the Unix epoch).
         positions: the machines of the open epochs by (symbol, side).
     """
 
@@ -575,7 +576,11 @@ class Engine:
     def _due(self, now_ns: int) -> list[Decision]:
         out: list[Decision] = []
         while now_ns >= self.due_ns:
-            due = self.due_ns
+            dues = (market.due_ns for market in self._markets)
+            due = min((due for due in dues if due is not None), default=NEVER_NS)
+            self.due_ns = due
+            if due > now_ns:
+                break
             for market in self._markets:
                 if market.due_ns is not None and market.due_ns <= due:
                     for machine in market.machines:
@@ -597,7 +602,8 @@ class Engine:
             if due is not None and (due_ns is None or due < due_ns):
                 due_ns = due
         market.arm()
-        if due_ns != market.due_ns:
-            market.due_ns = due_ns
-            all_due = (market.due_ns for market in self._markets)
-            self.due_ns = min((due for due in all_due if due is not None), default=NEVER_NS)
+        market.due_ns = due_ns
+        # Never later than the next due time; that it may be earlier costs one look when it comes, and
+        # asking every market here would cost each stop that fires.
+        if due_ns is not None and due_ns < self.due_ns:
+            self.due_ns = due_ns

@@ -167,7 +167,7 @@ class Machine:
         """The stops that the taken rungs ask for, rising: after rung k+1 the price of rung k."""
         if not self.plan.ratchets:
             return []
-        return [floor_to(x, self.filters.tick) for x in self.ladder.taken[:-1]]
+        return [floor_to(x, self.filters.tick) for x in sorted(self.ladder.taken)[:-1]]
 
     # Armed bounds -----------------------------------------------------------------------------
 
