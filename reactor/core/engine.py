@@ -37,7 +37,6 @@ from reactor.core.markets import Markets, PlanFor
 from reactor.core.orders import Fills, OrderIds, Orders, plain_order_id
 from reactor.core.plan import INTERVAL_MS
 from reactor.errors import DecodeError
-from reactor.limits import TIME_MS_MAX
 
 NO_FILTERS = Filters()
 NEVER_NS = 1 << 62
@@ -128,7 +127,7 @@ class Engine:
                 raise not_a_price(price) from None
             if (
                 market.low < value < market.high
-                and trade_id > market.last_id
+                and market.last_id < trade_id < market.id_end
                 and market.since_ms <= t_event_ms < market.until_ms
                 and t_recv_ns < self.due_ns
                 and len(price) < 17
@@ -164,7 +163,7 @@ class Engine:
                 raise not_a_price(price) from None
             if (
                 market.low < value < market.high
-                and trade_id > market.trade_id
+                and market.trade_id < trade_id < market.id_end
                 and not market.aggregated
                 and market.since_ms <= t_event_ms < market.until_ms
                 and t_recv_ns < self.due_ns
@@ -231,7 +230,7 @@ class Engine:
             if (
                 market.low < bid_value < market.high
                 and market.ask_low < ask_value < market.ask_high
-                and update_id > market.last_id
+                and market.last_id < update_id < market.id_end
                 and market.since_ms <= t_event_ms < market.until_ms
                 and t_recv_ns < self.due_ns
                 and len(bid) < 17
@@ -263,8 +262,9 @@ class Engine:
         if tick_id <= market.last_id:
             market.duplicates += 1
             return
-        if not 0 <= t_event_ms <= TIME_MS_MAX:
-            raise DecodeError(f"exchange time {t_event_ms} is out of range: 0 to {TIME_MS_MAX}")
+        fault = market.fault(tick_id, t_event_ms, t_recv_ns)
+        if fault is not None:
+            raise DecodeError(fault)
         if ask_text:
             quote = book_quote(text, ask_text, t_event_ms)
         else:

@@ -25,6 +25,13 @@ NEVER_MS = TIME_MS_MAX + 1
 """An exchange time that no tick reaches: one that claims to is looked at, and refused."""
 
 
+DAY_MS = 86_400_000
+
+ID_STEP_MAX: dict[Source, int] = {"last": 10**9, "mark": DAY_MS, "book": 10**13}
+"""How far an id may run ahead of the last one within a day. BTCUSDT has 10^7 trades a day and 10^10 book
+updates; the id of a mark price is its time. An id beyond is damage, and believing it would make every later
+tick an old one."""
+
 HALF = Decimal("0.5")
 
 
@@ -71,6 +78,7 @@ class Market:
             ask of a book). `since_ms`, `until_ms`: the forming candles' common span of exchange time.
         calm_low, calm_high: the same without the candle's range: between them no rule can act.
         last_id: the id of the last tick seen; what is not above it is a duplicate or late.
+        id_end: the id from which on a tick has to be looked at: it may be damage.
         text, ask_text: the last accepted tick as it was written. `t_event_ms`, `t_recv_ns`: its times.
         known_quote: the exact form of the last one that was asked for; the quiet path stores text alone.
     """
@@ -88,6 +96,7 @@ class Market:
         "due_ns",
         "duplicates",
         "high",
+        "id_end",
         "jump_limit",
         "known_quote",
         "last_id",
@@ -116,6 +125,7 @@ class Market:
         self._half_jump = float(jump_limit) / (2 + float(jump_limit)) * 0.999
         self.ticks = 0
         self.last_id = -1
+        self.id_end = 0
         self.trade_id = -1
         # Whether aggTrades were seen: from then on raw trades of the symbol are ignored.
         self.aggregated = False
@@ -163,6 +173,21 @@ class Market:
         quote = self.quote()
         if quote is not None and series.start_ms <= self.t_event_ms < series.end_ms:
             series.settle(quote.candle)
+
+    def fault(self, tick_id: int, t_event_ms: int, t_recv_ns: int) -> str | None:
+        """Why a tick cannot be true, beside its price; None where nothing speaks against it.
+
+        An id or an exchange time that runs far ahead while the receive time does not is damage.
+        """
+        if not 0 <= t_event_ms <= TIME_MS_MAX:
+            return f"exchange time {t_event_ms} is out of range: 0 to {TIME_MS_MAX}"
+        if not self.ticks or t_recv_ns - self.t_recv_ns >= DAY_MS * 1_000_000:
+            return None
+        if t_event_ms - self.t_event_ms > DAY_MS:
+            return f"exchange time {t_event_ms} is more than a day ahead of the tick before it"
+        if 0 <= self.last_id < tick_id - ID_STEP_MAX[self.source]:
+            return f"id {tick_id} is too far ahead of the tick before it ({self.last_id})"
+        return None
 
     def take_series(self, atr: AtrPlan) -> CandleSeries:
         """The candles of a plan's interval, with its ATR measured on them."""
@@ -236,7 +261,9 @@ class Market:
             self._arm_book()
         else:
             self.low, self.high = self.calm_low, self.calm_high = self._bounds()
-        self.since_ms, self.until_ms = 0, NEVER_MS
+        newest = self.trade_id if self.source == "last" and not self.aggregated else self.last_id
+        self.id_end = max(newest, 0) + ID_STEP_MAX[self.source]
+        self.since_ms, self.until_ms = 0, min(self.t_event_ms + DAY_MS, NEVER_MS)
         for series in self.series.values():
             self.since_ms = max(self.since_ms, series.start_ms)
             self.until_ms = min(self.until_ms, series.end_ms)
