@@ -54,7 +54,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(**{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"{self.prog}: {message}; see {self.prog} --help\n")
+        sys.stderr.write(_one_line(f"{self.prog}: {message}; see {self.prog} --help"))
         sys.exit(BAD_INPUT)
 
 
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(words)
     except BadInputError as error:
-        sys.stderr.write(f"reactor: {error}\n")
+        sys.stderr.write(_one_line(f"reactor: {error}"))
         return BAD_INPUT
     except KeyboardInterrupt:
         sys.stderr.write("reactor: interrupted\n")
@@ -113,3 +113,8 @@ def _run(words: list[str]) -> int:
         # Here, where a closed pipe can still be told from an error; help texts end in SystemExit.
         sys.stdout.flush()
     return code
+
+
+def _one_line(message: str) -> str:
+    """A message as one line, whatever it quotes: a file may be named anything."""
+    return "".join(char if char.isprintable() else "?" for char in message) + "\n"
