@@ -57,13 +57,25 @@ Silences are the longest times without a message of that stream; id gaps are cou
 trade streams; "backwards" counts ids and event times (E) that were not above the one before."""
 
 
+_TAPE_EXAMPLES = """\
+examples:
+  reactor tape info day.jsonl.zst
+  reactor tape import --from hftbacktest btcusdt_20240808.gz --out btc.jsonl.zst
+"""
+
+
 def add_tape_commands(subparsers: "Subparsers") -> None:
     """Add `tape` with its own commands to the command line.
 
     Each command sets `run`, a function from the parsed arguments to the exit code. It raises
     `BadInputError` for what the user can mend.
     """
-    tape = subparsers.add_parser("tape", help="import recordings, look into tapes")
+    tape = subparsers.add_parser(
+        "tape",
+        help="import recordings, look into tapes",
+        epilog=_TAPE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = tape.add_subparsers(dest="tape_command", metavar="COMMAND", required=True)
     _add_import(commands)
     _add_info(commands)
