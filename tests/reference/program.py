@@ -289,8 +289,10 @@ class Reader:
         away = entry * Decimal(how % 16 - 2) / 500
         liquidation: Decimal | None = entry - away if side == "LONG" else entry + away
         if how % 5 == 0:
-            liquidation = (None, Decimal(0))[how % 2]
+            liquidation = Decimal(0)
         margin = None if how % 7 == 0 else entry * quantity / (4, 10, 20, 50, 125)[how % 5]
+        if margin is None and how % 2:
+            liquidation = None  # a report that tells neither: both stay as they were known
         return liquidation, margin
 
     def _quantity(self, how: int) -> Decimal:
