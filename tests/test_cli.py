@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,9 +33,10 @@ def leaf_commands() -> Iterator[tuple[str, ...]]:
     """Every command that does something, with its words."""
     for name in COMMANDS:
         tree = parser(name)
+        groups: Any
         (groups,) = [action for action in tree._actions if hasattr(action, "add_parser")]
         command = groups.choices[name]
-        inner = [action for action in command._actions if hasattr(action, "add_parser")]
+        inner: list[Any] = [action for action in command._actions if hasattr(action, "add_parser")]
         yield (name,)
         for group in inner:
             yield from ((name, word) for word in group.choices)

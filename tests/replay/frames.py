@@ -75,7 +75,8 @@ def order_trade(
     status: str = "FILLED",
     **more: Any,
 ) -> dict[str, Any]:
-    order = {"s": "BTCUSDT", "c": client_id, "S": side, "o": "MARKET", "f": "GTC", "q": quantity}
+    order: dict[str, Any] = {"s": "BTCUSDT", "c": client_id, "S": side, "o": "MARKET"}
+    order |= {"f": "GTC", "q": quantity}
     order |= {"p": "0", "ap": price, "sp": "0", "x": "TRADE", "X": status, "i": 7, "l": quantity}
     order |= {"z": quantity, "L": price, "n": "0", "N": "USDT", "T": ms(second), "t": number}
     order |= {"R": False, "ot": "MARKET", "ps": "BOTH", "cp": False, "rp": profit, "si": 0, "ss": 0}

@@ -147,7 +147,8 @@ def differing(lines: list[dict[str, Any]], expected: list[dict[str, Any]]) -> st
     for side in SIDES:
         ours = [as_fractions(line) for line in lines if line["side"] == side]
         theirs = [line for line in expected if line["side"] == side]
-        for one, two in zip_longest(ours, theirs, fillvalue={}):
+        nothing: dict[str, Any] = {}
+        for one, two in zip_longest(ours, theirs, fillvalue=nothing):
             if not is_same(one, two):
                 return f"{one}\nexpected {two}"
     return None

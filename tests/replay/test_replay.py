@@ -517,8 +517,8 @@ def test_verify_shows_the_first_difference(orders: list[Any], shown: str, desk: 
 
 
 def test_verify_leaves_out_what_differs_between_two_honest_sendings(desk: Desk) -> None:
-    rest_order = {"method": "POST", "path": "/fapi/v1/order", "params": exit_params()}
-    rest_order["params"]["timestamp"] = "9"
+    params = {**exit_params(), "timestamp": "9"}
+    rest_order = {"method": "POST", "path": "/fapi/v1/order", "params": params}
     lines = session_lines(line(2, rest_order, channel="order", d="out"))
     # Hard stops are no exits, and neither is anything that is not an order.
     lines += [
