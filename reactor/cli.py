@@ -99,9 +99,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("reactor: interrupted\n")
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`| head`). Python must not say so at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough (`| head`).
+        _drop_output()
         return 0
+    except OSError as error:
+        # A full disk under the output, most of all. Files that are read have their own messages.
+        _drop_output()
+        where = f": {error.filename}" if error.filename else ""
+        sys.stderr.write(_one_line(f"reactor: {error.strerror or error}{where}"))
+        return BAD_INPUT
 
 
 def _run(words: list[str]) -> int:
@@ -113,6 +119,11 @@ def _run(words: list[str]) -> int:
         # Here, where a closed pipe can still be told from an error; help texts end in SystemExit.
         sys.stdout.flush()
     return code
+
+
+def _drop_output() -> None:
+    """Sends what is still buffered nowhere; Python would try to write it once more at exit, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(message: str) -> str:

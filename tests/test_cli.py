@@ -193,6 +193,22 @@ def test_help_into_a_closed_pipe_is_no_error() -> None:
         assert process.stderr.read() == b""
 
 
+def test_a_full_disk_under_the_output_is_one_line(tape: Path) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("needs /dev/full")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with full.open("wb") as out:
+        ran = subprocess.run(
+            [*MODULE, *replay_words(tape), "--json"],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            env=environment,
+            check=False,
+        )
+    assert (ran.returncode, ran.stderr) == (2, b"reactor: No space left on device\n")
+
+
 def test_an_interrupt_is_one_line_and_130(tape: Path) -> None:
     with started(*replay_words(tape), "--json", "--speed", "1") as process:
         assert process.stdout is not None

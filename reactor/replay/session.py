@@ -191,7 +191,7 @@ class Session:
         waiting = {(market.symbol, one.side) for market in markets for one in market.awaited}
         ticked = {(market.symbol, market.source) for market in markets if market.ticks}
         silent = []
-        for symbol, side in (*waiting, *self._opened):
+        for symbol, side in (*sorted(waiting), *self._opened):
             source = self.plan_for(symbol, side).trigger
             if (symbol, source) not in ticked:
                 silent.append(f"{symbol}:{side}")
