@@ -34,7 +34,7 @@ examples:
   reactor replay ticks.npz --position BTCUSDT:SHORT:1@60000 --atr BTCUSDT=120
 
 Without --position the tape's own positions and fills count. A tape is .jsonl, .jsonl.gz or .jsonl.zst;
-a tick file is .csv, .csv.gz or .npz with columns (arrays) `price` and `t`. `--json` prints one JSON
+a tick file is .csv (.gz, .zst) or .npz with columns (arrays) `price` and `t`. `--json` prints one JSON
 object a line; docs/replay.md describes each.
 """
 LEVELS_EXAMPLES = """\

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".npz")
 
-TIME_COLUMNS = (
-    *("t", "t_ns", "t_us", "t_ms", "t_s", "ts", "ts_ns", "ts_us", "ts_ms", "time", "time_ns"),
-    *("time_us", "time_ms", "timestamp", "timestamp_ns", "timestamp_ms", "transact_time"),
+TIME_COLUMNS = tuple(
+    name + unit
+    for name in ("t", "ts", "time", "timestamp", "transact_time")
+    for unit in ("", "_ns", "_us", "_ms", "_s")
 )
 PRICE_COLUMNS = ("price", "p", "last", "close")
 
