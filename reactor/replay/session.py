@@ -133,6 +133,7 @@ class Session:
         for decision in decisions:
             if isinstance(decision, Opened):
                 self._opened[decision.symbol, decision.side] = None
+                self._say_whose_fills()
             elif isinstance(decision, Exit):
                 self.exits += 1
                 if self.verifier is not None:
@@ -149,6 +150,17 @@ class Session:
             line = line_of(decision)
             if line is not None:
                 self._emit(line)
+
+    def _say_whose_fills(self) -> None:
+        """Another plan on a recorded session decides exits that nobody filled then."""
+        asked, recorded = self._options.plan, self._recorded_plans
+        if self._options.positions or asked is None or not recorded:
+            return
+        if all(asked != self._named(name) for name in recorded):
+            self.note_once(
+                f"{asked.name} is none of the recording's plans: positions and fills stay those of the"
+                " recording; --position simulates them"
+            )
 
     def note(self, kind: str, message: str) -> None:
         """Says something in one line; floods of one kind are cut short and counted."""

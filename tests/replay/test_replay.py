@@ -310,6 +310,22 @@ def test_the_tapes_own_plans_and_configuration_count_where_none_is_given(desk: D
     }
 
 
+def test_another_plan_on_a_recorded_session_keeps_its_fills_and_says_so(desk: Desk) -> None:
+    recorded = {"mine": {"name": "mine", "trigger": "last", "stop": {"pct": "0.01"}}}
+    lines = [account_update(0, position("1", "100")), *ticks("100", "97.5")]
+    tape = desk.tape(lines, plans=recorded)
+    other = desk.plan("[stop]\npct = 0.02\n", name="other")
+    said = (
+        "other is none of the recording's plans: positions and fills stay those of the recording;"
+        " --position simulates them\n"
+    )
+    assert desk.replay(tape, "--plan", other).err == said
+    assert desk.replay(tape, "--plan", other, *LONG).err == ""
+    assert desk.replay(tape, "--plan", desk.plan()).err == ""
+    assert desk.replay(desk.tape(lines), "--plan", other).err == ""
+    assert desk.replay(desk.tape(lines, plans=recorded)).err == ""
+
+
 def test_filters_of_a_configuration(desk: Desk) -> None:
     config = desk.folder / "reactor.toml"
     config.write_text('[symbols.BTCUSDT]\ntick = "0.5"\nstep = "0.01"\nmin_qty = "0.02"\n')
