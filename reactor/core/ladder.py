@@ -33,18 +33,33 @@ class Rung:
         number: its place in the plan file, from 0.
         close: the fraction of the initial quantity.
         x: its level on the gain axis; None while it waits for an ATR.
-        held: the level a recomputation wants but may not set while the price is at or beyond it.
+        distance: the same before rounding, from the entry; two rungs on one tick keep this order.
+        held: the level a recomputation wants but may not set while the price is at or beyond it;
+            `held_distance` belongs to it.
         taken: whether it fired.
     """
 
-    __slots__ = ("close", "held", "number", "taken", "x")
+    __slots__ = ("close", "distance", "held", "held_distance", "number", "taken", "x")
 
     def __init__(self, number: int, close: Decimal) -> None:
         self.number = number
         self.close = close
         self.x: Decimal | None = None
+        self.distance = ZERO
         self.held: Decimal | None = None
+        self.held_distance = ZERO
         self.taken = False
+
+    def release(self) -> None:
+        """Takes the level that was held back: the price stands clear of it now."""
+        self.x, self.distance, self.held = self.held, self.held_distance, None
+
+    @property
+    def place(self) -> tuple[bool, bool, Decimal, Decimal]:
+        """Its key among the rungs: taken ones as they were, then the nearest; without a level last."""
+        if self.taken:
+            return False, False, ZERO, ZERO
+        return True, self.x is None, self.x or ZERO, self.distance
 
 
 class Fired:
@@ -116,7 +131,7 @@ class Ladder:
         self.rungs = [Rung(number, target.close) for number, target in enumerate(plan.targets)]
         total = ZERO
         for rung in self.rungs:
-            rung.x = self._wanted_x(rung)
+            rung.x, rung.distance = self._wanted(rung)
             total = add(total, rung.close)
         self._is_whole = total == ONE
         self._sort()
@@ -155,7 +170,7 @@ class Ladder:
         """
         for rung in self.rungs:
             if rung.held is not None and x < rung.held:
-                rung.x, rung.held = rung.held, None
+                rung.release()
         self._sort()
         fired = Fired(available)
         self._fire_rungs(x, fired, initial)
@@ -217,11 +232,13 @@ class Ladder:
             if rung.taken:
                 continue
             rung.held = None
-            wanted = self._wanted_x(rung)
+            wanted, distance = self._wanted(rung)
             if wanted is None or x is None or wanted > x:
-                rung.x = wanted
-            elif wanted != rung.x:
-                rung.held = wanted
+                rung.x, rung.distance = wanted, distance
+            elif wanted == rung.x:
+                rung.distance = distance
+            else:
+                rung.held, rung.held_distance = wanted, distance
                 held.append(wanted)
         self._sort()
         return held
@@ -248,15 +265,16 @@ class Ladder:
         self._atr = atr
         self._r = r
 
-    def _wanted_x(self, rung: Rung) -> Decimal | None:
+    def _wanted(self, rung: Rung) -> tuple[Decimal | None, Decimal]:
+        """Where the plan wants a rung, on the tick and (its distance from the entry) before rounding."""
         target = self._plan.targets[rung.number]
         distance = levels.target_distance(target, entry=self._entry, atr=self._atr, r=self._r)
         if distance is None:
-            return None
+            return None, ZERO
         if self._shrunk:
             assert self._plan.high_volatility is not None
             distance = multiply(distance, self._plan.high_volatility.target_scale)
-        return ceil_to(add(self._x0, distance), self._filters.tick)
+        return ceil_to(add(self._x0, distance), self._filters.tick), distance
 
     def _harvest_x(self, step: int) -> Decimal | None:
         harvest = self._plan.harvest
@@ -265,15 +283,4 @@ class Ladder:
         return add(self._x0, multiply(multiply(Decimal(step), harvest.trigger_pct), self._entry))
 
     def _sort(self) -> None:
-        """Taken ones as they were taken, then the nearest; one that waits for an ATR is the farthest.
-
-        Nearest is meant before rounding: two rungs on the same tick keep their order.
-        """
-        self.rungs.sort(key=self._place)
-
-    def _place(self, rung: Rung) -> tuple[bool, bool, Decimal]:
-        if rung.taken:
-            return False, False, ZERO
-        target = self._plan.targets[rung.number]
-        distance = levels.target_distance(target, entry=self._entry, atr=self._atr, r=self._r)
-        return True, distance is None, ZERO if distance is None else distance
+        self.rungs.sort(key=lambda rung: rung.place)

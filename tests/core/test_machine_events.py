@@ -156,6 +156,18 @@ def test_a_target_that_would_land_behind_the_price_is_held_back_until_the_price_
     assert story.tick(104) == ["exit take_profit 1 @ 104 left 1"]
 
 
+def test_a_rung_held_back_keeps_its_old_place_among_the_rungs() -> None:
+    story = Story(
+        '[atr]\nperiod = 2\nmethod = "sma"\n[stop]\natr = 2\nfallback_pct = 0.1\n'
+        "[[targets]]\npct = 0.05\nclose = 0.5\n[[targets]]\nr = 1\nclose = 0.5\n"
+    )
+    story.expect(4, 100)
+    story.tick(100, "104.5")
+    # 104 is wanted for the farther rung; until it is let in, that rung stays the farther one at 110.
+    assert story.history(*CALM) == ["stop stop_loss 96", "held target 104"]
+    assert story.tick(105) == ["exit take_profit 2 @ 105 left 2"]
+
+
 def test_the_atr_of_the_opening_stays_and_later_ones_only_trail() -> None:
     trail = '[trailing]\nactivate = "in_profit"\natr = 1\n'
     story = Story(ATR_PLAN + trail)

@@ -12,7 +12,9 @@ class Rung:
     target: Target
     fraction: Fraction
     price: Fraction | None = None  # None while it waits for an ATR
+    distance: Fraction = Fraction(0)  # of the price from the entry, before rounding
     held_price: Fraction | None = None  # recomputed, but it would have closed at once
+    held_distance: Fraction = Fraction(0)
     taken: bool = False
     taken_price: Fraction | None = None
 

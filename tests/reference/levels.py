@@ -10,6 +10,7 @@ from reference.sides import (
     is_stop_safe,
     price_in_loss_by,
     price_in_profit_by,
+    profit,
     round_stop,
     round_target,
 )
@@ -24,6 +25,7 @@ def set_initial_levels(epoch: Epoch, terms: Terms) -> None:
     epoch.stop = initial_stop(epoch, terms)
     for rung in epoch.rungs:
         rung.price = target_price(epoch, rung.target, terms)
+        rung.distance = target_distance(epoch, rung.target, terms) or Fraction(0)
 
 
 def decide_initial_volatility(epoch: Epoch, terms: Terms) -> None:
@@ -120,8 +122,12 @@ def recompute_rungs(epoch: Epoch, price: Fraction | None, terms: Terms) -> None:
             rung.price = rung.held_price = None
         elif price is not None and is_at_target(epoch.side, price, target):
             rung.held_price = target
+            rung.held_distance = target_distance(epoch, rung.target, terms) or Fraction(0)
+            if target == rung.price:
+                rung.distance = rung.held_distance
         else:
             rung.price, rung.held_price = target, None
+            rung.distance = target_distance(epoch, rung.target, terms) or Fraction(0)
 
 
 def let_held_rungs_in(epoch: Epoch, price: Fraction) -> None:
@@ -129,14 +135,14 @@ def let_held_rungs_in(epoch: Epoch, price: Fraction) -> None:
         held = rung.held_price
         if held is not None and not rung.taken and not is_at_target(epoch.side, price, held):
             rung.price, rung.held_price = held, None
+            rung.distance = rung.held_distance
 
 
-def nearest_first(epoch: Epoch, terms: Terms) -> list[Rung]:
-    """The rungs that have a price, nearest before rounding; equally near ones in the plan's order."""
+def nearest_first(epoch: Epoch) -> list[Rung]:
+    """The rungs that have a price, nearest first; those on one price as they lay before rounding."""
 
-    def distance(rung: Rung) -> Fraction:
-        exact = target_distance(epoch, rung.target, terms)
-        assert exact is not None
-        return exact
+    def place(rung: Rung) -> tuple[Fraction, Fraction]:
+        assert rung.price is not None
+        return profit(epoch.side, epoch.entry, rung.price), rung.distance
 
-    return sorted((rung for rung in epoch.rungs if rung.price is not None), key=distance)
+    return sorted((rung for rung in epoch.rungs if rung.price is not None), key=place)

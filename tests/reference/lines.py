@@ -11,7 +11,7 @@ Line = dict[str, Any]
 
 
 def opened_line(epoch: Epoch, terms: Terms, *, t_ns: int) -> Line:
-    priced = nearest_first(epoch, terms)
+    priced = nearest_first(epoch)
     waiting = [rung for rung in epoch.rungs if rung.price is None]
     return {
         "type": "opened",

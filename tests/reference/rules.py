@@ -49,7 +49,7 @@ def take_profit(epoch: Epoch, price: Fraction, terms: Terms) -> tuple[Fraction, 
     left = epoch.remaining
     total = Fraction(0)
     reasons: list[str] = []
-    for rung in nearest_first(epoch, terms):
+    for rung in nearest_first(epoch):
         if left == 0:
             break
         if rung.taken or rung.price is None or not is_at_target(epoch.side, price, rung.price):

@@ -1,5 +1,6 @@
 """docs/replay.md names every option there is, every field of every line, and the columns that are read."""
 
+import argparse
 import re
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def section(title: str) -> str:
 
 def test_every_option_is_described_and_no_other() -> None:
     tree = parser("replay")
-    (commands,) = [action for action in tree._actions if hasattr(action, "add_parser")]
+    (commands,) = [a for a in tree._actions if isinstance(a, argparse._SubParsersAction)]
     options = {
         word
         for action in commands.choices["replay"]._actions
