@@ -12,7 +12,7 @@ min_qty = "0.001"
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -20,7 +20,11 @@ from reactor.core.decisions import Side
 from reactor.errors import ConfigError
 
 
-class SymbolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the file: what it does not know is refused."""
+
+
+class SymbolConfig(_Table, frozen=True, kw_only=True):
     """`[symbols.NAME]`: what differs for one symbol."""
 
     plan: str | None = None
@@ -35,11 +39,120 @@ class SymbolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return (self.long if side == "LONG" else self.short) or self.plan
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ManageConfig(_Table, frozen=True, kw_only=True):
+    """`[manage]`: which positions are ours. Live needs `include`; `["*"]` is every symbol."""
+
+    include: list[str] = []
+    exclude: list[str] = []
+    sides: list[Side] = ["LONG", "SHORT"]
+    max_notional: Decimal | None = None
+    on_adopt: Literal["from_price", "from_entry", "ignore"] = "from_price"
+
+    def covers(self, symbol: str, side: Side) -> bool:
+        """Whether a position of this symbol and side may be managed."""
+        named = "*" in self.include or symbol in self.include
+        return named and symbol not in self.exclude and side in self.sides
+
+
+class OrdersConfig(_Table, frozen=True, kw_only=True):
+    """`[orders]`: how exits are sent."""
+
+    over: Literal["ws_api", "rest"] = "ws_api"
+    recv_window_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 5000
+    cancel_blocking: bool = True
+    answer_timeout_ms: Annotated[int, msgspec.Meta(ge=100, le=60_000)] = 1000
+
+
+class StreamsConfig(_Table, frozen=True, kw_only=True):
+    """`[streams]`: how the exchange is listened to."""
+
+    transport: Literal["picows", "websockets"] = "picows"
+    loop: Literal["uvloop", "asyncio"] = "uvloop"
+    proxy: str | None = None
+    rotate_hours: Annotated[float, msgspec.Meta(gt=0, le=24)] = 23.0
+    blind_ms: Annotated[int, msgspec.Meta(ge=1000)] = 3000
+    private_form: Literal["query", "path"] = "query"
+
+
+class AccountConfig(_Table, frozen=True, kw_only=True):
+    """`[account]`: how often the exchange is asked."""
+
+    reconcile_s: Annotated[float, msgspec.Meta(ge=5)] = 60.0
+    time_sync_s: Annotated[float, msgspec.Meta(ge=10)] = 300.0
+    weight_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.8
+
+
+class JournalConfig(_Table, frozen=True, kw_only=True):
+    """`[journal]`: what a restart needs, and what `explain` tells."""
+
+    path: str = "reactor.db"
+    keep_days: Annotated[int, msgspec.Meta(ge=1)] = 90
+
+
+class RecordConfig(_Table, frozen=True, kw_only=True):
+    """`[record]`: tapes of what this process saw and sent."""
+
+    enabled: bool = False
+    dir: str = "tapes"
+    max_size: str = "10GB"
+    max_age_days: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    min_free_disk: str = "2GB"
+    rotate_size: str = "256MB"
+
+
+class HttpConfig(_Table, frozen=True, kw_only=True):
+    """`[http]`: health, metrics and the control API. A token comes from REACTOR_HTTP_TOKEN(_FILE)."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
+    socket: str | None = None
+
+
+class AlarmConfig(_Table, frozen=True, kw_only=True):
+    """`[alarms]`: who is told when something is wrong, and who notices when nothing is told any more."""
+
+    command: list[str] = []
+    webhook: str | None = None
+    repeat_s: Annotated[float, msgspec.Meta(ge=1)] = 300.0
+    heartbeat_url: str | None = None
+    heartbeat_s: Annotated[float, msgspec.Meta(ge=1)] = 30.0
+
+
+class LogConfig(_Table, frozen=True, kw_only=True):
+    """`[log]`: what goes to standard error."""
+
+    format: Literal["auto", "json", "text"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class HardStopConfig(_Table, frozen=True, kw_only=True):
+    """`[hard_stop]`: where a plan has no `[hard_stop]` of its own. `enabled = false` is said at start."""
+
+    enabled: bool = True
+    buffer_pct: Decimal = Decimal("0.005")
+    step_pct: Decimal = Decimal("0.001")
+
+
+class Config(_Table, frozen=True, kw_only=True):
     """A configuration file."""
 
     plan: str | None = None
     symbols: dict[str, SymbolConfig] = {}
+    mode: Literal["dry_run", "shadow", "live"] = "dry_run"
+    environment: str = "mainnet"
+    instance: str = "main"
+    data_dir: str = "reactor-data"
+    manage: ManageConfig = ManageConfig()
+    orders: OrdersConfig = OrdersConfig()
+    hard_stop: HardStopConfig = HardStopConfig()
+    streams: StreamsConfig = StreamsConfig()
+    account: AccountConfig = AccountConfig()
+    journal: JournalConfig = JournalConfig()
+    record: RecordConfig = RecordConfig()
+    http: HttpConfig = HttpConfig()
+    alarms: AlarmConfig = AlarmConfig()
+    log: LogConfig = LogConfig()
 
 
 def load_config(path: Path) -> Config:

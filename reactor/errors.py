@@ -10,6 +10,10 @@ ReactorError
 ├── TapeLineDamaged        one line of a tape cannot be read; reported and skipped, never fatal
 ├── ExchangeError          the exchange sent what it should not
 │   └── DecodeError        one frame or body that cannot be read; counted, never fatal
+├── Unreachable            the exchange cannot be reached now; retried, counted, shown
+│   ├── ConnectFailed      a socket could not be opened
+│   └── RestFailed         a REST request got no answer that can be used: its outcome is unknown
+├── JournalError           the journal cannot be opened, trusted or written
 ├── RequestRefused         the simulated exchange says no: an answer with a code, not a failure
 └── InvariantError         a rule that money depends on would have been broken: our bug
 
@@ -56,6 +60,22 @@ class ExchangeError(ReactorError):
 
 class DecodeError(ExchangeError):
     """One frame or body that cannot be read. Counted and reported; nothing after it is lost."""
+
+
+class Unreachable(ReactorError):  # noqa: N818 - a state, not a mistake
+    """The exchange cannot be reached now."""
+
+
+class ConnectFailed(Unreachable):
+    """A socket could not be opened. The message names the host and the cause, no credentials."""
+
+
+class RestFailed(Unreachable):
+    """A REST request got no usable answer: whether it was executed is unknown."""
+
+
+class JournalError(ReactorError):
+    """The journal cannot be opened, trusted or written."""
 
 
 class RequestRefused(ReactorError):  # noqa: N818 -- an answer, not a failure

@@ -1,0 +1,1 @@
+"""Sockets: one seam, several skins."""
