@@ -9,6 +9,8 @@ from decimal import Decimal
 from math import inf
 from typing import NamedTuple
 
+import msgspec
+
 from reactor.core import levels
 from reactor.core.decisions import Reason
 from reactor.core.exact import ONE, ZERO, add, ceil_to, divide, floor_to, multiply, subtract
@@ -24,6 +26,36 @@ class Filters(NamedTuple):
     tick: Decimal | None = None
     step: Decimal | None = None
     min_quantity: Decimal = ZERO
+
+
+class RungState(msgspec.Struct, frozen=True, kw_only=True):
+    """One rung as it stands: the fields of `Rung`."""
+
+    number: int
+    close: Decimal
+    x: Decimal | None
+    distance: Decimal
+    held: Decimal | None
+    held_distance: Decimal
+    taken: bool
+
+
+class LadderState(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a ladder a restart needs.
+
+    Attributes:
+        entry, atr, r: what its levels are made of.
+        rungs: in their order: taken ones as they fired, then the nearest first.
+        shrunk: whether high volatility has drawn the untaken rungs nearer.
+        harvests_taken: harvest steps behind the price.
+    """
+
+    entry: Decimal
+    atr: Decimal | None
+    r: Decimal
+    rungs: tuple[RungState, ...]
+    shrunk: bool
+    harvests_taken: int
 
 
 class Rung:
@@ -53,6 +85,27 @@ class Rung:
     def release(self) -> None:
         """Takes the level that was held back: the price stands clear of it now."""
         self.x, self.distance, self.held = self.held, self.held_distance, None
+
+    def state(self) -> RungState:
+        """Everything of it."""
+        return RungState(
+            number=self.number,
+            close=self.close,
+            x=self.x,
+            distance=self.distance,
+            held=self.held,
+            held_distance=self.held_distance,
+            taken=self.taken,
+        )
+
+    @classmethod
+    def restored(cls, state: RungState) -> "Rung":
+        """A rung in the state of an earlier process."""
+        rung = cls(state.number, state.close)
+        rung.x, rung.distance = state.x, state.distance
+        rung.held, rung.held_distance = state.held, state.held_distance
+        rung.taken = state.taken
+        return rung
 
     @property
     def place(self) -> tuple[bool, bool, Decimal, Decimal]:
@@ -129,11 +182,9 @@ class Ladder:
         self._shrunk = False
         self._start_from(entry, atr=atr, r=r)
         self.rungs = [Rung(number, target.close) for number, target in enumerate(plan.targets)]
-        total = ZERO
         for rung in self.rungs:
             rung.x, rung.distance = self._wanted(rung)
-            total = add(total, rung.close)
-        self._is_whole = total == ONE
+        self._is_whole = self._closes_all()
         self._sort()
         self.harvests_taken = 0
         self._harvest_due = self._harvest_x(1)
@@ -211,6 +262,17 @@ class Ladder:
         rest = subtract(remaining, quantity)
         return remaining if quantity > 0 and ZERO < rest < self._filters.min_quantity else quantity
 
+    def hold(self, x: Decimal) -> list[Decimal]:
+        """Holds back the rungs at or through the price of an adopted position; answers which."""
+        held = []
+        for rung in self.rungs:
+            if rung.x is not None and rung.x <= x:
+                rung.held, rung.held_distance = rung.x, rung.distance
+                rung.x = None
+                held.append(rung.held)
+        self._sort()
+        return held
+
     def recompute(
         self, *, entry: Decimal, atr: Decimal | None, r: Decimal, x: Decimal | None
     ) -> list[Decimal]:
@@ -258,6 +320,33 @@ class Ladder:
             steps = divide(subtract(x, self._x0), multiply(harvest.trigger_pct, self._entry))
             self.harvests_taken = int(steps.to_integral_value("ROUND_FLOOR"))
         self._harvest_due = self._harvest_x(self.harvests_taken + 1)
+
+    def state(self) -> LadderState:
+        """Everything of it that a restart needs."""
+        return LadderState(
+            entry=self._entry,
+            atr=self._atr,
+            r=self._r,
+            rungs=tuple(rung.state() for rung in self.rungs),
+            shrunk=self._shrunk,
+            harvests_taken=self.harvests_taken,
+        )
+
+    def restore(self, state: LadderState) -> None:
+        """Takes the state of an earlier process."""
+        self._start_from(state.entry, atr=state.atr, r=state.r)
+        self.rungs = [Rung.restored(rung) for rung in state.rungs]
+        self._is_whole = self._closes_all()
+        self._shrunk = state.shrunk
+        self.harvests_taken = state.harvests_taken
+        self._harvest_due = self._harvest_x(state.harvests_taken + 1)
+
+    def _closes_all(self) -> bool:
+        """Whether the rungs' fractions sum to 1: the last one then takes all that remains."""
+        total = ZERO
+        for rung in self.rungs:
+            total = add(total, rung.close)
+        return total == ONE
 
     def _start_from(self, entry: Decimal, *, atr: Decimal | None, r: Decimal) -> None:
         self._entry = entry

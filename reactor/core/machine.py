@@ -16,10 +16,13 @@ through the price is held back until the price is beyond it. Only price and cloc
 from decimal import Decimal
 from math import inf
 
+import msgspec
+
 from reactor.core import levels
 from reactor.core.break_even import BreakEven
 from reactor.core.decisions import Decision, HeldBack, Opened, Reason, Side, StopKind, StopMoved
-from reactor.core.exact import floor_to, multiply, subtract
+from reactor.core.events import OnAdopt
+from reactor.core.exact import divide, floor_to, multiply, subtract
 from reactor.core.guards import Guards
 from reactor.core.ladder import Filters, Ladder
 from reactor.core.lifecycle import Event
@@ -27,6 +30,28 @@ from reactor.core.orders import Orders
 from reactor.core.plan import Plan
 from reactor.core.stop import Stop
 from reactor.core.trailing import Trailing, just_above
+
+
+class RulesState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a machine itself remembers, beside its parts: the rest of what a restart needs.
+
+    Attributes:
+        tick: the last accepted trigger-price tick's number. `x`: its price on the gain axis; None before.
+        atr, level_atr, high_volatility, r, paused, time_stop_ns: as of `Machine`.
+        through: consecutive ticks through the stop so far.
+        held_is_news: whether a stop held back is still to be told with the tick that closed its candle.
+    """
+
+    tick: int
+    x: Decimal | None
+    atr: Decimal | None
+    level_atr: Decimal | None
+    high_volatility: bool
+    r: Decimal
+    paused: bool
+    time_stop_ns: int | None
+    through: int
+    held_is_news: bool
 
 
 class Machine:
@@ -143,6 +168,31 @@ class Machine:
     def current_price(self) -> Decimal:
         """The last tick's price; the entry before any tick."""
         return self._axis.price(self.x0 if self.x is None else self.x)
+
+    def adopt(self, on_adopt: OnAdopt, *, t_ns: int, out: list[Decision]) -> None:
+        """Starts from the current price with a position that was open before anybody watched it.
+
+        Nothing that only adoption would set off closes it: a stop at or through the price starts at the same
+        distance from the price (`from_price`), unless it was asked to stand (`from_entry`); rungs, harvest
+        steps and guards that the price is at or through wait until it is beyond them.
+        """
+        assert self.x is not None
+        if on_adopt == "from_price" and self.is_under_water:
+            distance = self.r
+            if self._axis.is_long and distance >= self.x:
+                # So far down that the distance reaches below zero: the same share of the price.
+                distance = multiply(self.x, divide(distance, self.entry))
+            self.stop.start_at(floor_to(subtract(self.x, distance), self.filters.tick))
+        held = self.ladder.hold(self.x)
+        out += [self._held("target", level, t_ns=t_ns) for level in held]
+        self.ladder.restart_harvests(x=self.x)
+        self.guards.hold(self.x)
+        self._calm = False
+
+    @property
+    def is_under_water(self) -> bool:
+        """Whether the current price is at or through the stop."""
+        return self.x is not None and self.x <= self.stop.x
 
     def opened(self, *, t_ns: int) -> Opened:
         """The epoch's first decision, with its levels as they stand."""
@@ -483,6 +533,37 @@ class Machine:
         self.stop.set_by_hand(floor_to(self._axis.x(price), self.filters.tick))
         self._through = 0
         out.append(self._stop_moved(t_ns=t_ns))
+
+    # A restart --------------------------------------------------------------------------------
+
+    def rules_state(self) -> RulesState:
+        """What the machine itself remembers; `epoch_state.state_of` adds its parts."""
+        return RulesState(
+            tick=self.tick,
+            x=self.x,
+            atr=self.atr,
+            level_atr=self.level_atr,
+            high_volatility=self.high_volatility,
+            r=self.r,
+            paused=self.paused,
+            time_stop_ns=self.time_stop_ns,
+            through=self._through,
+            held_is_news=self._held_is_news,
+        )
+
+    def restore_rules(self, state: RulesState) -> None:
+        """Takes what the machine of an earlier process remembered."""
+        self.tick = state.tick
+        self.x = state.x
+        self.atr = state.atr
+        self.level_atr = state.level_atr
+        self.high_volatility = state.high_volatility
+        self.r = state.r
+        self.paused = state.paused
+        self.time_stop_ns = state.time_stop_ns
+        self._through = state.through
+        self._held_is_news = state.held_is_news
+        self._calm = False
 
     # Levels -----------------------------------------------------------------------------------
 
