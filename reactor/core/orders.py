@@ -11,6 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
+
 from reactor.core.decisions import (
     Alarm,
     Closed,
@@ -69,6 +71,56 @@ class InFlight:
         self.exit = exit_
         self.level = level
         self.filled = ZERO
+
+    def state(self) -> "InFlightState":
+        """Everything of it."""
+        return InFlightState(exit=self.exit, level=self.level, filled=self.filled)
+
+    @classmethod
+    def restored(cls, state: "InFlightState") -> "InFlight":
+        """An order in the state of an earlier process."""
+        order = cls(state.exit, state.level)
+        order.filled = state.filled
+        return order
+
+
+class InFlightState(msgspec.Struct, frozen=True, kw_only=True):
+    """An order in flight as it stands: the fields of `InFlight`."""
+
+    exit: Exit
+    level: Decimal | None
+    filled: Decimal
+
+
+class OrdersState(msgspec.Struct, frozen=True, kw_only=True):
+    """What of an epoch's orders a restart needs.
+
+    Attributes:
+        state, quantity, initial_quantity, partial, full, rest, due_ns, last_trade_reason, closed_by: as of
+            `Orders`.
+        number: of the last exit decision. `attempt`: how often it was sent again. Order ids come of them.
+        unfilled: partial exits in a row that ended with nothing filled.
+        risk: the R that the result is measured in, price units.
+        realized: profit without fees so far. `unpriced`: reductions whose trades have not come.
+        sent: the last reason of each exit sent, by order id, oldest first.
+    """
+
+    state: State
+    quantity: Decimal
+    initial_quantity: Decimal
+    number: int
+    attempt: int
+    unfilled: int
+    risk: Decimal
+    partial: InFlightState | None
+    full: InFlightState | None
+    rest: Rest | None
+    realized: Decimal
+    unpriced: Decimal
+    due_ns: int | None
+    sent: dict[str, Reason]
+    last_trade_reason: Reason | None
+    closed_by: Reason | None
 
 
 OrderIds = Callable[[str, Side, int, int, int, int], str]
@@ -565,6 +617,48 @@ class Orders:
         if self._side == "SHORT":
             gain = gain.copy_negate()
         self._realized = add(self._realized, multiply(quantity, gain))
+
+    # A restart --------------------------------------------------------------------------------
+
+    def state_of(self) -> OrdersState:
+        """Everything of them that a restart needs."""
+        return OrdersState(
+            state=self.state,
+            quantity=self.quantity,
+            initial_quantity=self.initial_quantity,
+            number=self._number,
+            attempt=self._attempt,
+            unfilled=self._unfilled,
+            risk=self._risk,
+            partial=None if self.partial is None else self.partial.state(),
+            full=None if self.full is None else self.full.state(),
+            rest=self.rest,
+            realized=self._realized,
+            unpriced=self._unpriced,
+            due_ns=self.due_ns,
+            sent=dict(self._sent),
+            last_trade_reason=self.last_trade_reason,
+            closed_by=self.closed_by,
+        )
+
+    def restore(self, state: OrdersState) -> None:
+        """Takes the state of an earlier process."""
+        self.state = state.state
+        self.quantity = state.quantity
+        self.initial_quantity = state.initial_quantity
+        self._number = state.number
+        self._attempt = state.attempt
+        self._unfilled = state.unfilled
+        self._risk = state.risk
+        self.partial = None if state.partial is None else InFlight.restored(state.partial)
+        self.full = None if state.full is None else InFlight.restored(state.full)
+        self.rest = state.rest
+        self._realized = state.realized
+        self._unpriced = state.unpriced
+        self.due_ns = state.due_ns
+        self._sent = dict(state.sent)
+        self.last_trade_reason = state.last_trade_reason
+        self.closed_by = state.closed_by
 
     def _step(self, event: Event) -> Action:
         self.state, action = TRANSITIONS[self.state][event]

@@ -59,6 +59,11 @@ class Trailing:
         distance = levels.trailing_distance(self._plan, peak=self.peak, atr=atr)
         return None if distance is None else floor_to(subtract(self.peak, distance), self._tick)
 
+    def restore(self, peak: Decimal | None) -> None:
+        """Takes the peak of an earlier process; None where the rule was not active yet."""
+        self.peak = peak
+        self.peak_above = inf if peak is None else just_above(peak)
+
     def activation_bound(self, *, x0: Decimal, r: Decimal) -> float:
         """The double at or above which a price may activate it; infinite where price does not."""
         trailing = self._plan.trailing
