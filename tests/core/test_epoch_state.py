@@ -23,11 +23,12 @@ from reactor.core.engine import Engine
 from reactor.core.epoch_state import from_json, restore, state_of, to_json
 from reactor.core.events import PositionReport
 from reactor.core.guards import Guards
+from reactor.core.in_flight import InFlight, OrdersState
 from reactor.core.ladder import Filters, Ladder, Rung
 from reactor.core.levels import Axis
 from reactor.core.lifecycle import Event
 from reactor.core.machine import Machine
-from reactor.core.orders import Fills, InFlight, Orders, OrdersState
+from reactor.core.orders import Fills, Orders
 from reactor.core.plan import INTERVAL_MS
 from reactor.core.stop import Stop
 from reactor.core.trailing import Trailing
