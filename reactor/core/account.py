@@ -365,6 +365,15 @@ class AccountBook:
                 )
         return out
 
+    def is_closing(self, symbol: str, order_id: str) -> bool:
+        """Whether an order of ours is the full close of an open epoch."""
+        for side in ("LONG", "SHORT"):
+            machine = self._engine.positions.get((symbol, side))
+            full = None if machine is None else machine.orders.full
+            if full is not None and full.exit.order_id == order_id:
+                return True
+        return False
+
     # Ends -------------------------------------------------------------------------------------
 
     def on_time(self, now_ns: int) -> Sequence[Decision]:

@@ -627,14 +627,24 @@ class Engine:
             machine.on_cost(paid)
             self._settle(self._markets.of_machine(machine))
 
-    def close(self, symbol: str, side: Side, *, t_ns: int) -> Sequence[Decision]:
-        """Closes a position by hand, pursued until flat."""
-        return self._tell(
-            symbol,
-            side,
-            t_ns,
-            lambda machine, out: machine.close_all(Reason.MANUAL, t_ns=t_ns, out=out),
-        )
+    def close(
+        self, symbol: str, side: Side, *, t_ns: int, by_stop: bool = False
+    ) -> Sequence[Decision]:
+        """Closes a position by hand, pursued until flat.
+
+        Args:
+            symbol: as Binance writes it.
+            side: LONG or SHORT.
+            t_ns: when it was asked for.
+            by_stop: whether the position's own stop is the reason, because the exchange's copy of it was
+                reached and did not do its work.
+        """
+
+        def close(machine: Machine, out: list[Decision]) -> None:
+            reason = Reason(machine.stop.kind.value) if by_stop else Reason.MANUAL
+            machine.close_all(reason, t_ns=t_ns, out=out)
+
+        return self._tell(symbol, side, t_ns, close)
 
     def set_stop(self, symbol: str, side: Side, price: Decimal, *, t_ns: int) -> Sequence[Decision]:
         """Sets a position's stop by hand: the one command that may loosen it."""
