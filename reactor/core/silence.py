@@ -87,11 +87,12 @@ Verdict = (
 class _Sight:
     """What is known of one symbol."""
 
-    __slots__ = ("alarms", "heard_ns", "is_blind", "next_alarm_ns", "well_since_ns")
+    __slots__ = ("alarms", "heard_ns", "is_blind", "next_alarm_ns", "was_heard", "well_since_ns")
 
     def __init__(self, now_ns: int) -> None:
         # Never heard counts as heard when watching began: it has as long as any other.
         self.heard_ns = now_ns
+        self.was_heard = False
         self.is_blind = False
         self.alarms = 0
         self.next_alarm_ns = 0
@@ -110,7 +111,6 @@ class Silence:
         self._blind_ns = blind_ms * MS_NS
         self._sights: dict[str, _Sight] = {}
         self._looked_ns: int | None = None
-        self._judged = False
         self._silent_since_ns: int | None = None
         self._replaced_ns: int | None = None
         self._pause_ns = REPLACE_PAUSE_MS * MS_NS
@@ -122,15 +122,14 @@ class Silence:
 
     @property
     def health(self) -> Health:
-        """One word for all symbols. Only `delivering` is fine: no data at all never is."""
+        """One word for all symbols. Only `delivering` is fine: no data at all, or none yet, never is."""
         if not self._sights:
             return "nothing_watched"
-        if not self._judged:
-            return "unknown"
         blind = len(self.blind)
-        if not blind:
-            return "delivering"
-        return "silent" if blind == len(self._sights) else "partly_blind"
+        if blind:
+            return "silent" if blind == len(self._sights) else "partly_blind"
+        heard = all(sight.was_heard for sight in self._sights.values())
+        return "delivering" if heard else "unknown"
 
     def look(self, heard: Mapping[str, int | None], now_ns: int) -> Sequence[Verdict]:
         """Judges every watched symbol.
@@ -160,6 +159,7 @@ class Silence:
         return out
 
     def _hear(self, symbol: str, sight: _Sight, t_ns: int, now_ns: int, out: list[Verdict]) -> None:
+        sight.was_heard = sight.was_heard or t_ns > 0
         if t_ns <= sight.heard_ns:
             return
         before_ns, sight.heard_ns = sight.heard_ns, t_ns
@@ -172,7 +172,6 @@ class Silence:
             out.append(SeesAgain(symbol=symbol, blind_ms=(t_ns - before_ns) // MS_NS))
 
     def _judge(self, now_ns: int, out: list[Verdict]) -> None:
-        self._judged = True
         alarms: list[BlindAlarm] = []
         for symbol, sight in self._sights.items():
             age_ns = now_ns - sight.heard_ns
@@ -218,7 +217,7 @@ class Silence:
         out.append(ReplaceSocket(reason=f"no mark price of {what} for {worst.age_ms / 1000:.1f} s"))
 
     def _market(self, now_ns: int, out: list[Verdict]) -> None:
-        is_silent = self._judged and self.health == "silent"
+        is_silent = self.health == "silent"
         if is_silent and self._silent_since_ns is None:
             self._silent_since_ns = max(sight.heard_ns for sight in self._sights.values())
             age_ms = (now_ns - self._silent_since_ns) // MS_NS

@@ -55,7 +55,7 @@ ALL: Final = ""
 """The name under which the question for all symbols is kept."""
 
 
-_MARK_ONLY: Final[Collection[Trigger]] = ("mark",)
+_MARK_ONLY: Final[tuple[Trigger, ...]] = ("mark",)
 
 
 class _Target:
