@@ -109,6 +109,9 @@ class AiohttpRest:
                 headers={"User-Agent": f"exit-reactor/{__version__}"},
                 trust_env=False,
             )
+            # aiohttp sends a GET, PUT or DELETE again, by itself, when a kept connection broke. There is no
+            # option against it, and whether a request is repeated is decided by who sends it.
+            self._session._retry_connection = False  # noqa: SLF001 - see above
         return self._session
 
     async def _body(self, answer: aiohttp.ClientResponse, where: str) -> bytes:
