@@ -71,10 +71,10 @@ def open_file(path: Path | None, *, now_ns: int, durable: bool) -> OpenedFile:
 
 
 def _open(path: Path, *, durable: bool) -> sqlite3.Connection:
+    if path.exists() and path.stat().st_size:
+        _check(path)
     connection = _connect(str(path), durable=durable)
     try:
-        # Pages and their order; `integrity_check` would also compare every index, for twice the time.
-        _check(connection)
         migrate(connection, name=str(path))
     except BaseException:
         connection.close()
@@ -82,9 +82,14 @@ def _open(path: Path, *, durable: bool) -> sqlite3.Connection:
     return connection
 
 
-def _check(connection: sqlite3.Connection) -> None:
-    """Raises what a damaged page raises, where SQLite finds one."""
-    (line,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+def _check(path: Path) -> None:
+    """Looks at every page without writing one; raises what a damaged one raises."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        # Pages and their order; `integrity_check` would also compare every index, for twice the time.
+        (line,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    finally:
+        connection.close()
     if line != "ok":
         raise sqlite3.DatabaseError(f"malformed: {line}")
 

@@ -85,6 +85,7 @@ class Journal:
         self._known: dict[tuple[str, Side], EpochState] = {}
         self._seen: dict[tuple[str, Side], PositionSeen] = {}
         self._protection: dict[tuple[str, Side], str] = {}
+        self._trades: dict[str, int] = {}
         self._audit: Audit | None = None
         self._later: Later | None = None
         self._state: JournalState | None = None
@@ -190,7 +191,10 @@ class Journal:
         self._keep(("hard_stop", symbol, side), row)
 
     def put_trade(self, symbol: str, trade_id: int, t_ms: int) -> None:
-        """Takes the last trade of the account that is known: where a restart asks from."""
+        """Takes a trade of the account: a restart asks for what came after the newest."""
+        if trade_id <= self._trades.get(symbol, -1):
+            return
+        self._trades[symbol] = trade_id
         self._keep(("trade", symbol), rows.trade(symbol, trade_id, t_ms))
 
     def put_epochs(self, number: int) -> None:
@@ -294,8 +298,8 @@ class Journal:
         return self._writer.last_fault
 
     def _overflow(self) -> None:
-        if not self._writer.overflowed:
-            self._writer.overflowed = True
+        self._writer.overflowed = True
+        if not self.degraded:
             self._health(degraded=True, reason="the disk does not keep up: old rows give way")
 
     def _health(self, *, degraded: bool, reason: str) -> None:
