@@ -48,7 +48,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         elif timeout is None:
             raise NothingLeftToDo("something is awaited that nothing can bring about any more")
         else:
-            # Beyond 2^53 parts of a second a step can be too small to be seen.
+            # After some months a step can be too small for what a float can still tell apart.
             self.now_s = max(self.now_s + timeout, math.nextafter(self.now_s, math.inf))
         return events
 
@@ -62,7 +62,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
-        self._clock_resolution = 1e-9
+
+    @property
+    def _clock_resolution(self) -> float:
+        """How far ahead asyncio counts a timer as due. Below the clock's own step none would ever be."""
+        return max(1e-9, math.ulp(self._jumping.now_s))
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, _value: float) -> None:
+        """What asyncio measures of the real clock does not matter here."""
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
