@@ -16,6 +16,7 @@ from reactor.core.engine import Engine
 from reactor.core.epoch_state import EpochState, state_of
 from reactor.core.events import PositionReport
 from reactor.core.ladder import Filters
+from reactor.core.lifecycle import Event
 from reactor.core.plan import Plan, plan_from_toml
 from reactor.shell.journal.journal import Journal
 
@@ -150,6 +151,9 @@ class Guarded:
                 filled=D(filled),
                 average_price=D(price),
             )
+        )
+        self.engine.on_outcome(
+            SYMBOL, "LONG", exit_.order_id, Event.FILLED, filled=D(filled), t_ns=self.clock.now
         )
 
     def last_exit(self) -> Exit:
