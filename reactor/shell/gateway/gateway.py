@@ -386,6 +386,8 @@ class Gateway:
         self.given_up += 1
         if request.is_wanted:
             self._teller.refused(request.exit, why)
+        if request.track.parts == 1:
+            self._stop_asking(request.exit.order_id)
         self._teller.outcome_soon(request.exit, request.client_id, Event.REJECTED)
 
     def _on_not_sent(self, request: Request) -> None:

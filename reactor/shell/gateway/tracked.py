@@ -52,7 +52,8 @@ class Track:
 
     def next(self, exit_: Exit) -> None:
         """Takes the next sending of the same decision."""
-        if self.filled:
+        # The user stream may tell of fills before the answer does: then the rest is smaller.
+        if self.filled or exit_.quantity < self.exit.quantity:
             self.failures, self.last = 0, None
         else:
             self.failures += 1
