@@ -25,10 +25,6 @@ STUCK_S: Final = 30.0
 """Real seconds without any timer, and without a word from a thread, after which a run is given up."""
 
 
-class NothingLeftToDo(RuntimeError):  # noqa: N818 -- a verdict on the program that runs, for whoever tests it
-    """No timer is set, no thread is awaited, and still somebody waits: it would wait for ever."""
-
-
 class _JumpingSelector(selectors.DefaultSelector):
     """Lets time jump where a real selector would let it pass."""
 
@@ -44,9 +40,9 @@ class _JumpingSelector(selectors.DefaultSelector):
         if self.held:
             events = super().select(STUCK_S)
             if not events:
-                raise NothingLeftToDo(f"a thread has not answered for {STUCK_S:g} s")
+                raise RuntimeError(f"a thread has not answered for {STUCK_S:g} s")
         elif timeout is None:
-            raise NothingLeftToDo("something is awaited that nothing can bring about any more")
+            raise RuntimeError("something is awaited that nothing can bring about any more")
         else:
             # After some months a step can be too small for what a float can still tell apart.
             self.now_s = max(self.now_s + timeout, math.nextafter(self.now_s, math.inf))
@@ -107,7 +103,7 @@ def run_virtually(main: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine to its end under virtual time, on a loop of its own.
 
     Raises:
-        NothingLeftToDo: it waits for what cannot come.
+        RuntimeError: it waits for what cannot come.
     """
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)

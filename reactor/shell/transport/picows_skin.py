@@ -40,10 +40,6 @@ _CLOSE: Final = WSMsgType.CLOSE
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
-class _Refused(Exception):  # noqa: N818 -- a verdict that picows carries out of its parser for us
-    """The handshake was answered in a way that we do not take."""
-
-
 class PicowsSocket(WSListener, Line):
     """One connection."""
 
@@ -205,7 +201,9 @@ class PicowsTransport:
 
         def take(_request: WSUpgradeRequest, response: WSUpgradeResponse) -> PicowsSocket:
             if "sec-websocket-extensions" in response.headers:
-                raise _Refused("it insists on an extension that was not asked for")
+                raise ConnectFailed(
+                    f"cannot connect to {address.shown}: it insists on an extension that was not asked for"
+                )
             return line
 
         try:
@@ -245,8 +243,6 @@ class PicowsTransport:
                 refusal = "the connection ended before the handshake was done"
         except WSHandshakeError as error:
             refusal = _refusal(error)
-        except _Refused as error:
-            refusal = str(error)
         if refusal:
             raise ConnectFailed(f"cannot connect to {address.shown}: {refusal}")
 
