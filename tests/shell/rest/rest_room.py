@@ -54,9 +54,15 @@ class RememberingInbox:
 
 
 class Room:
-    """All of it. `hold` is what happens to requests before they reach the exchange."""
+    """All of it."""
 
-    def __init__(self, *, transport: RestTransport | None = None, share: float = 0.8) -> None:
+    def __init__(
+        self,
+        *,
+        transport: RestTransport | None = None,
+        credentials: Credentials | None = None,
+        share: float = 0.8,
+    ) -> None:
         self.simulation = Simulation(now_ms=START_MS, settings=Settings())
         self.clock = LoopClock(asyncio.get_running_loop(), start_ns=START_MS * 1_000_000)
         self.driver = SimulationDriver(self.simulation, self.clock)
@@ -72,7 +78,7 @@ class Room:
         self.client = RestClient(
             _Watched(carried, self.requests),
             simulated("http://127.0.0.1:1"),
-            Credentials("sim-key", "sim-secret"),
+            credentials or Credentials("sim-key", "sim-secret"),
             self.clock,
             self.budget,
             server_time=self.server_time,

@@ -4,11 +4,14 @@ import asyncio
 from urllib.parse import parse_qsl
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from rest_room import Room, ScriptedRest, virtually
 
 from reactor.binance.urls import simulated
 from reactor.errors import BudgetExhausted, ConfigError, RestFailed
 from reactor.shell.rest.client import RestClient, failure_of, retry_after_s
+from reactor.shell.rest.credentials import Credentials
 from reactor.shell.rest_seam import RestReply
 
 CONFIG = "/fapi/v1/accountConfig"
@@ -38,6 +41,26 @@ async def test_signed_reads_and_orders_are_taken() -> None:
     assert room.budget.state(room.clock.now_ns()).orders_10s == 1
     assert room.budget.state(room.clock.now_ns()).weight_used == 5
     assert room.client.asked == {CONFIG: 1, "/fapi/v1/order": 1}
+
+
+@virtually
+async def test_an_ed25519_key_signs_too() -> None:
+    private = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    pem = private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    room = Room(credentials=Credentials("ed-key", pem))
+    room.control("key", {"apiKey": "ed-key", "kind": "ED25519", "publicKey": public.decode()})
+    # Base64 has + and / in it: among so many signatures some have both, and must arrive as they were.
+    for _ in range(20):
+        await asyncio.sleep(0.1)
+        answer = await room.client.get(CONFIG, purpose="account", signed=True)
+        assert failure_of(answer) is None, answer.body
 
 
 @virtually
