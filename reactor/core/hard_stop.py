@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from reactor.core.decisions import Side
 from reactor.core.hard_stop_keeper import HardStopKeeper
 from reactor.core.hard_stop_leg import Leg, Phase
@@ -138,7 +140,7 @@ class HardStops:
         """The answer to a placement: refused, with the exchange's code."""
         keeper = self._keeper_of(client_id)
         if keeper is not None:
-            out = keeper.refused(client_id, code=code, text=text, pause_ns=pause_ns, t_ns=t_ns)
+            out = keeper.refused(client_id, code=code, words=text, pause_ns=pause_ns, t_ns=t_ns)
             return self._collect(keeper, out, t_ns)
         if client_id in self._withdrawal:
             self._withdrawal.unknown(client_id, t_ns)
@@ -250,20 +252,19 @@ class HardStops:
         ]
         if not surplus:
             return view
-        return HardStopView(
-            state=view.state,
-            trigger=view.trigger,
-            quantity=view.quantity,
-            reason=view.reason,
-            surplus_since_ns=min(surplus),
-        )
+        return msgspec.structs.replace(view, surplus_since_ns=min(surplus))
 
     def state(self, symbol: str, side: Side) -> HardStopState | None:
         """What a restart needs of one position; None where none is kept."""
         keeper = self._keepers.get((symbol, side))
         return None if keeper is None else keeper.state()
 
-    def keys(self) -> tuple[Key, ...]:
+    def newest(self, symbol: str, side: Side) -> Leg | None:
+        """The newest confirmed stop of a position, the first part where it is split. Not to be changed."""
+        keeper = self._keepers.get((symbol, side))
+        return None if keeper is None else keeper.newest()
+
+    def positions(self) -> tuple[Key, ...]:
         """The positions that are kept."""
         return tuple(self._keepers)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
-from reactor.core.exact import multiply, subtract
+from reactor.core.exact import multiply, subtract, text
 from reactor.core.hard_stop_leg import Leg, Phase
 from reactor.core.hard_stop_legs import FIRED, UNRESOLVED, Legs, Placement
 from reactor.core.hard_stop_levels import (
@@ -129,14 +129,14 @@ class HardStopKeeper:
         return self._settle(t_ns)
 
     def refused(
-        self, client_id: str, *, code: int | None, text: str, pause_ns: int, t_ns: int
+        self, client_id: str, *, code: int | None, words: str, pause_ns: int, t_ns: int
     ) -> list[Action]:
         """A placement was refused for certain, or, for some codes, perhaps.
 
         Args:
             client_id: which.
             code: the exchange's, None where it gave none.
-            text: its words.
+            words: what it said.
             pause_ns: how long the exchange asks not to be asked (bans); 0 where it did not say.
             t_ns: now.
         """
@@ -148,7 +148,7 @@ class HardStopKeeper:
         if kind in {Refusal.UNKNOWN, Refusal.DUPLICATE}:
             return self.unknown(client_id, t_ns)
         self._legs.drop(leg)
-        self._reason = f"refused: {text}" if code is None else f"refused: {code} {text}".rstrip()
+        self._reason = f"refused: {words}" if code is None else f"refused: {code} {words}".rstrip()
         if kind is Refusal.THROUGH:
             self._refused_as_through(leg, t_ns)
         else:
@@ -260,9 +260,10 @@ class HardStopKeeper:
         return self._settle(t_ns)
 
     def end(self, why: str) -> None:
-        """The epoch ended: every stop of it is released."""
+        """The epoch ended: every stop of it is released. A triggered one is an order by now, and ends so."""
         for leg in self._legs:
-            self._release(leg, why)
+            if leg.phase is not Phase.TRIGGERED:
+                self._release(leg, why)
 
     # What it says -----------------------------------------------------------------------------
 
@@ -282,28 +283,39 @@ class HardStopKeeper:
             stops=tuple(leg.record() for leg in self._legs),
         )
 
+    def newest(self) -> Leg | None:
+        """The newest confirmed stop, the first part of it where it is split."""
+        return self._legs.newest()
+
     def view(self) -> HardStopView:
         """How the position is protected now, as far as the exchange confirmed it."""
         trigger, quantity = self._legs.cover(self.wanted.side, self.wanted.quantity)
-        other = self._other.found
+        newest, other = self._legs.newest(), self._other.found
         state: Standing
         if self._legs.any_in(FIRED):
             state = "triggering"
         elif self._legs.is_whole(self._goal):
-            return HardStopView(state="standing", trigger=trigger, quantity=quantity)
+            state = "standing"
         elif trigger is not None:
             state = "replacing"
         elif other is not None:
-            text = "somebody's closePosition stop stands in the place of ours"
+            reason = "somebody's closePosition stop stands in the place of ours"
             whole = self.wanted.quantity
             return HardStopView(
-                state="standing", trigger=other.trigger, quantity=whole, reason=text
+                state="standing", trigger=other.trigger, quantity=whole, reason=reason
             )
         elif self._legs.any_in(UNRESOLVED):
             state = "placing"
         else:
             state = "failed" if self._reason else "none"
-        return HardStopView(state=state, trigger=trigger, quantity=quantity, reason=self._reason)
+        return HardStopView(
+            state=state,
+            trigger=trigger,
+            quantity=quantity,
+            reason="" if state == "standing" else self._reason,
+            client_id="" if newest is None else newest.client_id,
+            confirmed_ns=0 if newest is None else newest.since_ns,
+        )
 
     # Settling ---------------------------------------------------------------------------------
 
@@ -351,9 +363,9 @@ class HardStopKeeper:
         wanted, goal = self.wanted, self._goal
         parts = stop_parts(wanted.quantity, wanted.rules)
         if not parts:
-            text = f"{wanted.quantity} is less than the exchange trades: no hard stop can be placed"
-            self._reason = text
-            self._tell("hard_stop_dust", text)
+            lack = f"{text(wanted.quantity)} is less than the exchange trades: no hard stop can be placed"
+            self._reason = lack
+            self._tell("hard_stop_dust", lack)
             return
         trigger, quantity = self._aimed_at(t_ns), total(parts)
         if goal is None:
@@ -382,8 +394,10 @@ class HardStopKeeper:
         self.pace.placed(t_ns)
         quantity = self.wanted.quantity
         if len(parts) >= PARTS_MAX and goal.quantity < quantity:
-            text = f"hard stops cover {goal.quantity} of {quantity}: more would be too many orders"
-            self._tell("hard_stop_partial", text)
+            self._tell(
+                "hard_stop_partial",
+                f"hard stops cover {text(goal.quantity)} of {text(quantity)}: more would be too many orders",
+            )
         return goal
 
     def _candidate(self) -> Decimal:
@@ -652,15 +666,15 @@ class HardStopKeeper:
     def _at(self, t_ns: int) -> None:
         self.due_ns = min(self.due_ns, t_ns)
 
-    def _tell(self, kind: str, text: str) -> None:
+    def _tell(self, kind: str, words: str) -> None:
         """Alarms once, until a stop stands again."""
         if kind not in self._told:
             self._told.add(kind)
-            self._alarm(kind, text)
+            self._alarm(kind, words)
 
-    def _alarm(self, kind: str, text: str) -> None:
+    def _alarm(self, kind: str, words: str) -> None:
         wanted = self.wanted
-        self._out.append(StopAlarm(kind=kind, symbol=wanted.symbol, side=wanted.side, text=text))
+        self._out.append(StopAlarm(kind=kind, symbol=wanted.symbol, side=wanted.side, text=words))
 
     def _restore(self, state: HardStopState, t_ns: int) -> None:
         """Goes on from what the journal holds: what may stand is asked for before anything is placed."""

@@ -92,6 +92,11 @@ class Legs:
                 extra.append(leg)
         return extra
 
+    def newest(self) -> Leg | None:
+        """The newest confirmed one, the first part of it where it is split."""
+        standing = [leg for leg in self._legs.values() if leg.phase is Phase.STANDING]
+        return max(standing, key=lambda leg: (leg.placement, -leg.part), default=None)
+
     def fired_quantity(self, besides: Leg) -> Decimal:
         """How much the other triggered stops close."""
         quantity = ZERO

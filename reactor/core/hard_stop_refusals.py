@@ -48,5 +48,8 @@ CANCEL_UNKNOWN_ORDER: Final = frozenset({-2011, -2013})
 
 
 def refusal_of(code: int | None) -> Refusal:
-    """What a refused placement asks for; codes that are not listed are tried again after a pause."""
-    return Refusal.AGAIN if code is None else _REFUSALS.get(code, Refusal.AGAIN)
+    """What a refused placement asks for.
+
+    Codes that are not listed are tried again after a pause; so is what never left or was refused without one.
+    """
+    return Refusal.BUSY if code is None else _REFUSALS.get(code, Refusal.AGAIN)

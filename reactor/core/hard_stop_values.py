@@ -254,6 +254,7 @@ class HardStopView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             figures are the standing one's), `triggering`, `failed` (`reason` says why; it is tried again).
         trigger: the loosest trigger that is needed to cover the quantity; None where nothing is confirmed.
         quantity: how much the confirmed stops close.
+        client_id, confirmed_ns: of the newest confirmed stop, and since when; empty and 0 without one.
         surplus_since_ns: since when a stop stands that is not needed any more; None where none does.
     """
 
@@ -261,6 +262,8 @@ class HardStopView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     trigger: Decimal | None = None
     quantity: Decimal = ZERO
     reason: str = ""
+    client_id: str = ""
+    confirmed_ns: int = 0
     surplus_since_ns: int | None = None
 
 
