@@ -10,6 +10,8 @@ from decimal import Decimal
 
 from reactor.core.decisions import Decision, Exit, Reason
 from reactor.core.epoch_state import EpochState, restore, state_of
+from reactor.core.exact import subtract
+from reactor.core.lifecycle import Event
 from reactor.core.machine import Machine
 from reactor.core.orders import Fills, OrderIds
 
@@ -22,6 +24,31 @@ def next_exit_id(state: EpochState, order_ids: OrderIds) -> str:
     return order_ids(
         state.symbol, state.side, state.opened_ns, state.epoch, state.orders.number + 1, 0
     )
+
+
+def with_outcome(
+    state: EpochState, *, filled: Decimal, is_over: bool, t_ns: int, order_ids: OrderIds
+) -> EpochState:
+    """The epoch after what became of the exit that `with_exit` found.
+
+    Args:
+        state: what `with_exit` answered.
+        filled: how much of the exit is filled.
+        is_over: whether it is no longer working.
+        t_ns: when this was learned.
+        order_ids: the pure function that names orders.
+
+    Returns:
+        The state; a partial exit that is over is in flight no more, and what it took is gone. A full close
+        stays in flight: the position's own report ends the epoch.
+    """
+    machine = _machine(state, order_ids)
+    order = machine.orders.partial
+    if order is None or not is_over or filled >= machine.orders.quantity:
+        return state
+    machine.on_outcome(Event.LAPSED, order_id=order.exit.order_id, filled=filled, t_ns=t_ns, out=[])
+    machine.orders.on_quantity(subtract(machine.orders.quantity, filled))
+    return state_of(machine)
 
 
 def with_exit(
