@@ -6,6 +6,8 @@ that continue nothing, so both end the connection; it forgets the connection whe
 so the socket under it is opened, and ended, by us.
 """
 
+import asyncio
+import contextlib
 import re
 import socket
 import ssl
@@ -47,12 +49,15 @@ class PicowsSocket(WSListener, Line):
         Line.__init__(self, handler, options)
         self._picows: WSTransport | None = None
         self._parts: bytearray | None = None
+        self._asked: asyncio.Task[None] | None = None
 
     # What picows calls
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done."""
         self._picows = transport
+        # picows keeps what went wrong in a future, which complains in a log when nobody ever asks.
+        self._asked = self._loop.create_task(_ask(transport), name="end of a picows connection")
         if self._ended:
             transport.disconnect(graceful=False)
         else:
@@ -260,6 +265,11 @@ def _refusal(error: WSHandshakeError) -> str:
         return "it does not speak HTTP"
     status = int(found[1])
     return "it answered the upgrade wrongly" if status == 101 else status_text(status)
+
+
+async def _ask(transport: WSTransport) -> None:
+    with contextlib.suppress(Exception):
+        await transport.wait_disconnected()
 
 
 def _send_close(transport: WSTransport, code: int, reason: str) -> None:
