@@ -101,8 +101,8 @@ class Gateway:
         self._contracts = contracts
         self._tasks = Tasks(audit, clock)
         self._teller = Teller(inbox, audit, clock)
-        # By epoch and number of the decision.
-        self._tracks: dict[EpochKey, dict[int, Track]] = {}
+        # The newest exit of each epoch: an earlier one awaits nothing, or was overtaken.
+        self._tracks: dict[EpochKey, Track] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._stops = ClosingStops(
             rest=rest, inbox=inbox, audit=audit, clock=clock, tasks=self._tasks
@@ -139,8 +139,8 @@ class Gateway:
 
     @property
     def in_flight(self) -> int:
-        """Requests whose answer is awaited: what a shutdown lets finish."""
-        return self._sender.in_flight
+        """What is under way, questions left out: a shutdown lets it finish. 0 where nothing is."""
+        return self._sender.in_flight + len(self._tasks) - len(self._asking)
 
     # Decisions --------------------------------------------------------------------------------
 
@@ -172,19 +172,16 @@ class Gateway:
     def _track(self, exit_: Exit) -> tuple[Track, Step]:
         """Where this exit stands, and how it is to be sent."""
         key = (exit_.symbol, exit_.side, exit_.epoch)
-        tracks = self._tracks.get(key)
-        if tracks is None:
-            tracks = self._new_epoch(key)
-        track = tracks.get(exit_.number)
-        if track is not None:
+        track = self._tracks.get(key)
+        if track is not None and track.exit.number == exit_.number:
             self._stop_asking(track.exit.order_id)
             track.next(exit_)
         else:
-            if exit_.full:
-                for partial in tracks.values():
-                    # What that is still being sent again for, this one does.
-                    partial.over = True
-            track = tracks[exit_.number] = Track(exit_)
+            if track is not None:
+                # What a rung is still being sent again for, the full close does.
+                track.over = True
+                self._stop_asking(track.exit.order_id)
+            track = self._keep(Track(exit_))
         if not exit_.full or not exit_.attempt:
             return track, FIRST
         if not track.failures:
@@ -192,11 +189,11 @@ class Gateway:
             return track, Step()
         return track, escalation(track.failures, track.last)
 
-    def _new_epoch(self, key: EpochKey) -> dict[int, Track]:
-        if len(self._tracks) >= EPOCHS_MAX:
+    def _keep(self, track: Track) -> Track:
+        if len(self._tracks) >= EPOCHS_MAX and track.key not in self._tracks:
             del self._tracks[next(iter(self._tracks))]
-        tracks = self._tracks[key] = {}
-        return tracks
+        self._tracks[track.key] = track
+        return track
 
     def _leave(self, track: Track, step: Step, moments: Moments) -> list[bytes]:
         """Sends the market orders of an exit; the frames that left."""
@@ -413,8 +410,7 @@ class Gateway:
         if decision.order_id in self._asking:
             return
         key = (decision.symbol, decision.side, decision.epoch)
-        tracks = self._tracks.get(key, {}).values()
-        track = next((one for one in tracks if one.exit.order_id == decision.order_id), None)
+        track = self._tracks.get(key)
         task = self._tasks.start(
             self._asker.run(decision, track, self._teller.found), name=f"ask {decision.order_id}"
         )
@@ -444,8 +440,7 @@ class Gateway:
         track = Track(exit_)
         track.first_ns = track.last_ns = sent_ns
         track.last = Reaction.ASK
-        tracks = self._tracks.get(track.key)
-        (self._new_epoch(track.key) if tracks is None else tracks)[exit_.number] = track
+        self._keep(track)
 
     # Ends -------------------------------------------------------------------------------------
 
@@ -456,7 +451,8 @@ class Gateway:
         with the position, and it is cancelled all the same.
         """
         key = (decision.symbol, decision.side, decision.epoch)
-        for track in self._tracks.pop(key, {}).values():
+        track = self._tracks.pop(key, None)
+        if track is not None:
             track.over = True
             self._stop_asking(track.exit.order_id)
         self._stops.cancel(key)

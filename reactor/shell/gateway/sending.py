@@ -13,6 +13,7 @@ from reactor.config import OrdersConfig
 from reactor.errors import BudgetExhausted, RestFailed, RestNotSent
 from reactor.shell.gateway.frames import (
     ORDER_PATH,
+    MarketFrames,
     Signer,
     request_id,
     rest_answer,
@@ -78,6 +79,7 @@ class Sender:
         self._socket = socket
         self._rest = rest
         self._signer = signer
+        self._market_frames = MarketFrames(signer, config.recv_window_ms)
         self._inbox = inbox
         self._audit = audit
         self._clock = clock
@@ -121,13 +123,17 @@ class Sender:
     def _over_socket(self, request: Request, moments: Moments) -> bytes | None:
         socket, time = self._socket, self._rest.server_time
         now_ns = self._clock.now_ns()
-        frame = socket_frame(
-            request.identity,
-            request.params,
-            signer=self._signer,
-            timestamp_ms=time.timestamp_ms(now_ns),
-            recv_window_ms=self._recv_window_ms,
-        )
+        timestamp_ms = time.timestamp_ms(now_ns)
+        if request.params["type"] == "MARKET":
+            frame = self._market_frames.frame(request.identity, request.params, timestamp_ms)
+        else:
+            frame = socket_frame(
+                request.identity,
+                request.params,
+                signer=self._signer,
+                timestamp_ms=timestamp_ms,
+                recv_window_ms=self._recv_window_ms,
+            )
         if not socket.send(frame):
             return None
         # Everything below is bookkeeping: the order is on its way.

@@ -29,6 +29,7 @@ from reactor.shell.gateway.escalation import (
 )
 from reactor.shell.gateway.frames import (
     SENDINGS_MAX,
+    MarketFrames,
     logon_frame,
     request_id,
     rest_answer,
@@ -352,6 +353,23 @@ def test_a_frame_is_signed_over_its_sorted_parameters() -> None:
     assert frame["method"] == "order.place"
     assert signed["timestamp"] == 17
     assert isinstance(signed["quantity"], str)
+
+
+@pytest.mark.parametrize("hedge", [False, True])
+@pytest.mark.parametrize("side", ["LONG", "SHORT"])
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "币安人生USDT", 'A"B\\'])
+@pytest.mark.parametrize("logged_on", [False, True])
+def test_a_prebuilt_frame_is_the_same_to_the_byte(
+    hedge: bool, side: Side, symbol: str, logged_on: bool
+) -> None:
+    signer = None if logged_on else Credentials("sim-key", "sim-secret")
+    frames = MarketFrames(signer, 5000)
+    for quantity, time_ms in (("0.4", 17), ("123.456", 1_795_000_000_000)):
+        exit_ = exit_of(quantity, symbol=symbol, side=side)
+        (params,) = market_orders(exit_, hedge=hedge, filters=None)
+        assert frames.frame("one", params, time_ms) == socket_frame(
+            "one", params, signer=signer, timestamp_ms=time_ms, recv_window_ms=5000
+        )
 
 
 def test_on_a_session_that_is_logged_on_nothing_is_signed() -> None:
