@@ -188,7 +188,11 @@ class AccountFeed:
     def on_trades(self, rows: Iterable[object], t_ns: int) -> Sequence[Decision]:
         """Takes fills that were asked for; those that the stream brought are known already."""
         decisions: list[Decision] = []
-        trades = [row for row in rows if isinstance(row, UserTrade)]
+        trades = [
+            row
+            for row in rows
+            if isinstance(row, UserTrade) and row.time_ms >= self.book.since_ms(row.symbol)
+        ]
         for row in sorted(trades, key=lambda row: (row.time_ms, row.trade_id)):
             client_id = self._client_ids.get((row.symbol, row.order_id), "")
             commission = row.commission or ZERO

@@ -141,6 +141,7 @@ class Guard:
         self.sources: dict[str, str] = {}
         self.protections: dict[tuple[str, Side], str] = {}
         self.after: list[Callable[[Sequence[Decision], int], None]] = []
+        self.links: list[Callable[[Link, int], None]] = []
         self.on_private: list[Callable[[bytes, int], None]] = []
 
     def attach(self, *, sender: Sender | None, writer: Writer | None) -> None:
@@ -217,7 +218,10 @@ class Guard:
         """Takes a socket's change of state."""
         if link.state == "source":
             self.sources[link.symbol] = link.source
-        self._take("link", msgspec.json.encode(link), self._now())
+        t_ns = self._now()
+        self._take("link", msgspec.json.encode(link), t_ns)
+        for listener in self.links:
+            listener(link, t_ns)
 
     def command(self, command: Command) -> None:
         """Takes a command of an operator, or of this process itself."""

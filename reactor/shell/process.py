@@ -21,8 +21,6 @@ import orjson
 
 from reactor import __version__
 from reactor.audit import AlarmRaised, Audit, Noted, Started, Stopped
-from reactor.binance.decode import decode_rest
-from reactor.binance.rest_account_messages import PositionRisk
 from reactor.binance.sign import ws_api_text
 from reactor.binance.urls import Environment
 from reactor.clock import Clock
@@ -40,9 +38,9 @@ from reactor.shell.feeds.order_socket import OrderSocket
 from reactor.shell.feeds.private_feed import PrivateFeed
 from reactor.shell.gateway.gateway import Gateway
 from reactor.shell.guard import Guard, streams_for
-from reactor.shell.inbox import Command
+from reactor.shell.inbox import Command, Link
 from reactor.shell.journal.journal import Journal
-from reactor.shell.plan_choice import SIDES, PlanChoice
+from reactor.shell.plan_choice import PlanChoice
 from reactor.shell.reconciler import Reconciler
 from reactor.shell.recorded import filters_of
 from reactor.shell.recorder import Recorder
@@ -53,7 +51,7 @@ from reactor.shell.rest.contracts import Contracts
 from reactor.shell.rest.credentials import Credentials
 from reactor.shell.rest.poller import Poller
 from reactor.shell.rest.server_time import ServerTime
-from reactor.shell.rest.warm_up import WarmUp, need_of
+from reactor.shell.rest.warm_up import Need, WarmUp, need_of
 from reactor.shell.rest.watchdog import Watchdog
 from reactor.shell.rest_seam import RestTransport
 from reactor.shell.tape_format import LiveSession
@@ -153,6 +151,9 @@ class LiveProcess:
         self.recorder: Recorder | None = None
         self.gateway: Gateway | None = None
         self._notes: Counter[str] = Counter()
+        self._watched: set[str] = set()
+        self._wanted_candles: set[Need] = set()
+        self._gap_since_ns = 0
 
     # The whole life ---------------------------------------------------------------------------
 
@@ -354,6 +355,7 @@ class LiveProcess:
             self._build_orders(pump.contracts)
         self.guard.attach(sender=self.gateway, writer=self.recorder)
         self.guard.after.append(self._after)
+        self.guard.links.append(self._on_link)
 
     def _build_orders(self, contracts: dict[str, Any]) -> None:
         config = self.config
@@ -402,40 +404,29 @@ class LiveProcess:
         return works
 
     async def _take_up(self, start: StartState) -> None:
-        """Prices and candles first, then positions: what adoption does depends on both."""
+        """Takes up what is open: first what the exchange says of it, then candles, and prices last.
+
+        No rule may look at a price before the sizes are true, so that nothing is sent for what is gone.
+        What adoption does depends on price and candles: new positions wait for the first price.
+        """
         try:
             async with asyncio.timeout(PRIVATE_UP_S):
                 await self._private_up.wait()
         except TimeoutError:
             self._say("the user-data stream is not up yet; positions are taken up without it")
-        symbols = await self._reach("open positions", self._open_symbols)
-        symbols |= {state.symbol for state in start.epochs}
-        symbols |= {name for name in self.config.manage.include if name != "*"}
-        self._watched = {symbol for symbol in symbols if self._can_watch(symbol)}
-        self._watch()
-        await self.warm_up.until_warm(WARM_S)
-        await self._first_prices(start)
         for state in start.epochs:
             self._doubt(state)
         self.reconciler.want("start")
         await self.reconciler.done.wait()
+        symbols = {name for name in self.config.manage.include if name != "*"}
+        symbols |= self.guard.symbols() | set(self._pump.engine.awaited())
+        self._watched = {symbol for symbol in symbols if self._can_watch(symbol)}
+        self._want_candles()
+        await self.warm_up.until_warm(WARM_S)
+        await self._first_prices()
+        self._watch()
 
-    async def _open_symbols(self) -> set[str]:
-        """The symbols in which a position that may be ours is open."""
-        path = "/fapi/v3/positionRisk"
-        answer = await self.rest.get(path, {}, weight=5, purpose="account", signed=True)
-        body = decode_rest("GET", path, answer.status, answer.body)
-        if not isinstance(body, tuple):
-            raise RestFailed(f"{path}: an answer that cannot be read")
-        return {
-            row.symbol
-            for row in body
-            if isinstance(row, PositionRisk)
-            and row.position_amount
-            and self._may_manage(row.symbol)
-        }
-
-    async def _first_prices(self, start: StartState) -> None:
+    async def _first_prices(self) -> None:
         """One price of every source that a plan looks at, so that positions are judged at once."""
         for symbol, source in sorted(self._sources()):
             path, weight = PRICE_PATHS[source]
@@ -506,14 +497,24 @@ class LiveProcess:
 
     def _watch(self) -> None:
         """Subscribes to what open positions and listed symbols need, and reads their candles."""
-        sources = self._sources()
-        self.market_feed.want(streams_for(sources))
-        for symbol, _ in sources:
-            for side in SIDES:
-                plan = self.plans.plan_for(symbol, side)
-                self.warm_up.want(need_of(plan, symbol))
-        for machine in self.guard.positions.values():
-            self.warm_up.want(need_of(machine.plan, machine.symbol))
+        self.market_feed.want(streams_for(self._sources()))
+        self._want_candles()
+
+    def _want_candles(self) -> None:
+        for need in self._needs() - self._wanted_candles:
+            self._wanted_candles.add(need)
+            self.warm_up.want(need)
+
+    def _needs(self) -> set[Need]:
+        """The candles that plans and open positions look at."""
+        needs = {
+            need_of(self.plans.plan_for(symbol, side), symbol)
+            for symbol, _ in self._sources()
+            for side in self.config.manage.sides
+        }
+        return needs | {
+            need_of(machine.plan, machine.symbol) for machine in self.guard.positions.values()
+        }
 
     def _sources(self) -> set[tuple[str, Source]]:
         """The price sources that are looked at: those of open positions, and of symbols that are waited for."""
@@ -528,6 +529,16 @@ class LiveProcess:
     def _ages(self) -> dict[str, int | None]:
         seen = self.guard.mark_seen_ns
         return {symbol: seen.get(symbol) for symbol in self.guard.symbols()}
+
+    def _on_link(self, link: Link, t_ns: int) -> None:
+        """A hole in the prices: the candles around it are read again when the stream is back."""
+        if link.stream not in {"market", "public"}:
+            return
+        if link.state in {"down", "silent"}:
+            self._gap_since_ns = self._gap_since_ns or t_ns
+        elif link.state == "up" and self._gap_since_ns:
+            self.warm_up.fill(self._needs(), since_ns=self._gap_since_ns)
+            self._gap_since_ns = 0
 
     def _on_gap(self, cause: str) -> None:
         self._private_up.set()
@@ -565,9 +576,6 @@ class LiveProcess:
         if contract is not None:
             return filters_of(contract)
         return Filters()
-
-    def _may_manage(self, symbol: str) -> bool:
-        return any(self.config.manage.covers(symbol, side) for side in SIDES)
 
     def _can_watch(self, symbol: str) -> bool:
         why = self.contracts.why_not(symbol)

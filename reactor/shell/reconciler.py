@@ -238,7 +238,8 @@ class Reconciler:
         return await self._read(ORDER, weight=1, params=params)
 
     async def _trades(self, symbol: str) -> RestAnswer:
-        since_ms = self._guard.pump.account.newest_trade_ms.get(symbol, 0)
+        account = self._guard.pump.account
+        since_ms = max(account.newest_trade_ms.get(symbol, 0), account.book.since_ms(symbol))
         params: dict[str, str | int] = {"symbol": symbol, "limit": TRADES_LIMIT}
         if since_ms:
             params["startTime"] = since_ms
