@@ -168,6 +168,7 @@ class MarketLane(Supervisor[MarketConnection]):
 
     async def _tend(self, connection: MarketConnection) -> None:
         subscriptions = connection.subscriptions
+        connection.mute.rest(self._clock.now_ns())  # the handshake may have taken its time
         while True:
             connection.wake.clear()
             now_ns = self._clock.now_ns()
@@ -265,10 +266,14 @@ class MarketFeed:
         for route in self._lanes:
             self._spread(route, sorted_streams.get(route, ()))
 
-    def replace(self, route: StreamRoute, reason: str) -> None:
-        """Asks for new sockets on a route; the old ones are closed once the new ones deliver."""
-        for lane in self._lanes[route]:
-            lane.replace(reason)
+    def replace(self, route: StreamRoute, reason: str) -> bool:
+        """Asks for new sockets on a route; the old ones are closed once the new ones deliver.
+
+        Returns:
+            Whether any will be made; see `Supervisor.replace`.
+        """
+        accepted = [lane.replace(reason) for lane in self._lanes[route]]
+        return any(accepted)
 
     @property
     def state(self) -> dict[StreamRoute, tuple[FeedState, ...]]:

@@ -103,7 +103,7 @@ def test_a_dropped_socket_is_back_at_once_with_its_streams(how: str) -> None:
 DOWN_UP = ["market down+gap", "market up"]
 
 
-@pytest.mark.parametrize("outage_s", [0.5, 7.0, 90.0, 1800.0])
+@pytest.mark.parametrize("outage_s", [0.5, 7.0, 90.0, 600.0])
 def test_after_an_outage_prices_are_back_within_a_second(outage_s: float) -> None:
     async def story(world: World) -> None:
         feed = feed_of(world)
@@ -176,8 +176,8 @@ def test_answers_without_data_are_told_as_silence_and_the_socket_is_replaced() -
             assert 9.0 < took_s < 13.0
             assert world.alarms == ["feed_mute"]
             # A closed market is not reconnected to every ten seconds for ever.
-            await asyncio.sleep(3600)
-            assert 20 < len(world.network.dials) < 50
+            await asyncio.sleep(1800)
+            assert 12 < len(world.network.dials) < 30
             assert world.heard.states == ["market up", "market silent+gap"]
             assert feed.state["market"][0].phase == "silent"
             world.clear_faults()
@@ -263,16 +263,20 @@ def test_a_replacement_on_request_keeps_a_gap_only_where_the_old_one_was_deaf() 
         feed.want([BTC])
         async with world.running(feed):
             await asyncio.sleep(10.5)
-            feed.replace("market", "ETHUSDT is blind")
-            feed.replace("market", "ETHUSDT is blind")  # once is enough
-            feed.replace("public", "nothing is there")
+            assert feed.replace("market", "ETHUSDT is blind")
+            assert not feed.replace("market", "ETHUSDT is blind")  # once is enough
+            assert not feed.replace("public", "nothing is there")
             await asyncio.sleep(3)
+            assert not feed.replace(
+                "market", "ETHUSDT is blind"
+            )  # it has had no time to prove itself
+            await asyncio.sleep(10)
             assert len(world.network.dials) == 2
             # The new one delivers with the same tick as the old one: nobody missed a thing.
             assert world.heard.states == ["market up"]
             world.door("/sim/connections", {"how": "mute", "route": "market"})
             await asyncio.sleep(2.5)
-            feed.replace("market", "BTCUSDT is blind")
+            assert feed.replace("market", "BTCUSDT is blind")
             await asyncio.sleep(5)
             assert world.heard.states == ["market up", *DOWN_UP]
             assert world.heard.links[1][1].reason == "BTCUSDT is blind"
