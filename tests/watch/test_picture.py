@@ -175,7 +175,8 @@ def test_the_rest_of_what_happens_is_folded_too(watched: Watched) -> None:
 
 def test_every_happening_is_folded_or_is_an_alarm() -> None:
     folded = set(picture_module._FOLDS) | {AlarmRaised}
-    assert folded == set(Happening.__args__)
+    left_out = {"Noted"}  # for the journal: nothing that is shown
+    assert {kind.__name__ for kind in set(Happening.__args__) - folded} <= left_out
 
 
 def test_no_table_grows_without_bound(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
