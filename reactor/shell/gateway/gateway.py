@@ -361,16 +361,18 @@ class Gateway:
     def _may_resend(self, request: Request, wanted: Reaction) -> bool:
         if not request.is_wanted or sum(request.resends.values()) >= RESENDS_MAX:
             return False
+        return self._is_in_time(request) and request.resends.get(wanted, 0) < RESENDS[wanted]
+
+    def _is_in_time(self, request: Request) -> bool:
         age_ns = self._clock.now_ns() - request.first_ns
-        in_time = request.exit.full or age_ns < PARTIAL_PATIENCE_NS
-        return in_time and request.resends.get(wanted, 0) < RESENDS[wanted]
+        return request.exit.full or age_ns < PARTIAL_PATIENCE_NS
 
     async def _resend(self, request: Request, wanted: Reaction, turn: int, text: str) -> None:
         why = f"{wanted}: nothing to mend"
         try:
             if await self._mender.mend(request, wanted, turn=turn, text=text):
-                why = "overtaken"
-                if request.is_wanted:
+                why = "overtaken by time"
+                if request.is_wanted and self._is_in_time(request):
                     self._sender.leave_again(request)
                     return
         except Exception:
