@@ -266,14 +266,13 @@ class MarketFeed:
         for route in self._lanes:
             self._spread(route, sorted_streams.get(route, ()))
 
-    def replace(self, route: StreamRoute, reason: str) -> bool:
+    def replace(self, route: StreamRoute, reason: str) -> None:
         """Asks for new sockets on a route; the old ones are closed once the new ones deliver.
 
-        Returns:
-            Whether any will be made; see `Supervisor.replace`.
+        What is being replaced already, or is seconds old, is left alone (see `Supervisor.replace`).
         """
-        accepted = [lane.replace(reason) for lane in self._lanes[route]]
-        return any(accepted)
+        for lane in self._lanes[route]:
+            lane.replace(reason)
 
     @property
     def state(self) -> dict[StreamRoute, tuple[FeedState, ...]]:
