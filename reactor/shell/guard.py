@@ -43,6 +43,7 @@ from reactor.errors import DecodeError, InvariantError
 from reactor.shell.inbox import Command, Link, StreamRoute
 from reactor.shell.position_view import position_seen
 from reactor.shell.pump import Pump
+from reactor.shell.redact import MARKET_CHANNELS
 from reactor.shell.rest_seam import RestAnswer
 from reactor.shell.tape_format import Channel, Direction, TapeLine
 
@@ -93,8 +94,9 @@ class Guard:
             `mark_price`: its text. `private_seen_ns`: when the user stream last said anything.
         sources: where each symbol's prices come from, where that is not the stream.
         protections: the names of the positions' states of protection, kept by whoever proves it.
-        after: called after every event that had decisions or could have changed a position, with the
-            decisions.
+        after: called with an event's decisions, once their orders have left. `changed`: called after every
+            event that is no price. `links`: called with every change of a socket. `on_private`: called with every
+            message of the user stream.
     """
 
     def __init__(
@@ -141,6 +143,7 @@ class Guard:
         self.sources: dict[str, str] = {}
         self.protections: dict[tuple[str, Side], str] = {}
         self.after: list[Callable[[Sequence[Decision], int], None]] = []
+        self.changed: list[Callable[[int], None]] = []
         self.links: list[Callable[[Link, int], None]] = []
         self.on_private: list[Callable[[bytes, int], None]] = []
 
@@ -271,6 +274,9 @@ class Guard:
         if channel == "market":
             self._note_mark(message, t_ns)
         self._act(decisions, t_ns, 0, (channel, message, direction))
+        if channel not in MARKET_CHANNELS:
+            for listener in self.changed:
+                listener(t_ns)
 
     def _act(
         self,

@@ -28,6 +28,7 @@ from reactor.config import Config
 from reactor.core.budget import Budget
 from reactor.core.decisions import Closed, Decision, Opened, Side
 from reactor.core.epoch_state import EpochState, state_of
+from reactor.core.hard_stop_values import HardStopState
 from reactor.core.ladder import Filters
 from reactor.core.market import Source
 from reactor.core.silence import Silence
@@ -38,9 +39,11 @@ from reactor.shell.feeds.order_socket import OrderSocket
 from reactor.shell.feeds.private_feed import PrivateFeed
 from reactor.shell.gateway.gateway import Gateway
 from reactor.shell.guard import Guard, streams_for
+from reactor.shell.hard_stops import HardStopExecutor
 from reactor.shell.inbox import Command, Link
 from reactor.shell.journal.journal import Journal
 from reactor.shell.plan_choice import PlanChoice
+from reactor.shell.protecting import Protecting
 from reactor.shell.reconciler import Reconciler
 from reactor.shell.recorded import filters_of
 from reactor.shell.recorder import Recorder
@@ -150,6 +153,7 @@ class LiveProcess:
         self.setup = AccountSetup()
         self.recorder: Recorder | None = None
         self.gateway: Gateway | None = None
+        self.hard_stops: HardStopExecutor | None = None
         self._notes: Counter[str] = Counter()
         self._watched: set[str] = set()
         self._wanted_candles: set[Need] = set()
@@ -338,9 +342,7 @@ class LiveProcess:
             audit,
             clock,
             ages=self._ages,
-            replace=lambda route, reason: self.market_feed.replace(
-                "public" if route == "public" else "market", reason
-            ),
+            replace=self._replace,
         )
         self.reconciler = Reconciler(
             rest=self.rest,
@@ -353,6 +355,17 @@ class LiveProcess:
         self._private_up = asyncio.Event()
         if config.mode == "live":
             self._build_orders(pump.contracts)
+        self.protecting = Protecting(
+            self.guard,
+            stops=self.hard_stops,
+            config=config.hard_stop,
+            audit=audit,
+            clock=clock,
+            contracts=self.contracts.filters,
+            hedge=lambda: pump.account.hedge,
+            blind_ms=config.streams.blind_ms,
+        )
+        self.reconciler.stops = self.hard_stops
         self.guard.attach(sender=self.gateway, writer=self.recorder)
         self.guard.after.append(self._after)
         self.guard.links.append(self._on_link)
@@ -385,6 +398,21 @@ class LiveProcess:
             hedge=lambda: self._pump.account.hedge,
             contracts=contracts,
         )
+        if not config.hard_stop.enabled:
+            return
+        self.hard_stops = HardStopExecutor(
+            rest=self.rest,
+            inbox=self.guard,
+            audit=self.audit,
+            clock=self._clock,
+            instance=config.instance,
+            config=config.hard_stop,
+            ask_position=self.reconciler.want,
+            on_state=lambda state: self.journal.put_hard_stop(state.symbol, state.side, state),
+        )
+        left = self.journal.load()
+        states = [left.hard_stop(*key, HardStopState) for key in left.hard_stops]
+        self.hard_stops.restore(state for state in states if state is not None)
 
     def _works(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         """Everything that runs for as long as the process does."""
@@ -397,10 +425,13 @@ class LiveProcess:
             ("poller", self.poller.run()),
             ("watchdog", self.watchdog.run()),
             ("reconciler", self.reconciler.run()),
+            ("protection", self.protecting.run()),
             ("show", self._show()),
         ]
         if self.gateway is not None:
             works.append(("order socket", self.order_socket.run()))
+        if self.hard_stops is not None:
+            works.append(("hard stops", self.hard_stops.run()))
         return works
 
     async def _take_up(self, start: StartState) -> None:
@@ -425,6 +456,9 @@ class LiveProcess:
         await self.warm_up.until_warm(WARM_S)
         await self._first_prices()
         self._watch()
+        if self.hard_stops is not None:
+            self.hard_stops.know_positions()
+        self.protecting.look()
 
     async def _first_prices(self) -> None:
         """One price of every source that a plan looks at, so that positions are judged at once."""
@@ -529,6 +563,9 @@ class LiveProcess:
     def _ages(self) -> dict[str, int | None]:
         seen = self.guard.mark_seen_ns
         return {symbol: seen.get(symbol) for symbol in self.guard.symbols()}
+
+    def _replace(self, route: str, reason: str) -> None:
+        self.market_feed.replace("public" if route == "public" else "market", reason)
 
     def _on_link(self, link: Link, t_ns: int) -> None:
         """A hole in the prices: the candles around it are read again when the stream is back."""
