@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
-from reactor.core.exact import multiply, subtract, text
+from reactor.core.exact import text
+from reactor.core.hard_stop_aim import Aim
 from reactor.core.hard_stop_leg import Leg, Phase
 from reactor.core.hard_stop_legs import FIRED, UNRESOLVED, Legs, Placement
 from reactor.core.hard_stop_levels import (
@@ -19,25 +20,21 @@ from reactor.core.hard_stop_levels import (
     is_tighter,
     stop_parts,
     total,
-    trigger_price,
 )
+from reactor.core.hard_stop_lookups import Lookups
 from reactor.core.hard_stop_other import OtherStop
 from reactor.core.hard_stop_pace import Pace
 from reactor.core.hard_stop_refusals import Refusal, refusal_of
+from reactor.core.hard_stop_requests import Requests
 from reactor.core.hard_stop_values import (
     NEVER_NS,
     Action,
     AskOpen,
-    AskOrder,
-    AskPosition,
-    CloseNow,
     HardStopState,
     HardStopView,
-    Place,
     Reread,
     SeenStop,
     Standing,
-    StopAlarm,
     StopIds,
     Timing,
     WantedStop,
@@ -78,23 +75,18 @@ class HardStopKeeper:
         self.pace = Pace(timing)
         self._ids = ids
         self._timing = timing
-        self._out: list[Action] = []
+        self._requests = Requests(timing)
+        self._aim_at = Aim(timing)
+        self._lookups = Lookups(timing)
         self._legs = Legs()
         self._number = 0
         self._goal: Placement | None = None
         self._confirmed: Placement | None = None  # the newest placement that stood whole
-        self._tightest: Decimal | None = None
         self._attempts: dict[tuple[int, int], int] = {}
         self._other = OtherStop()
-        self._mark: tuple[Decimal, int] | None = None
-        self._tighten_after_ns = 0
         self._through = 0
         self._reread_ns: int | None = None
-        self._unseen_absent_ns = timing.unseen_absent_ns
-        self._asked_open_ns = 0
-        self._closed_ns: int | None = None
         self._reason = ""
-        self._told: set[str] = set()
         if state is not None:
             self._restore(state, t_ns)
 
@@ -114,9 +106,10 @@ class HardStopKeeper:
         """
         self.wanted = wanted
         if loosened:
-            self._tightest = self._confirmed = None
-            goal = self._goal
-            if goal is not None and is_tighter(wanted.side, goal.trigger, self._candidate()):
+            self._aim_at.loosen()
+            self._confirmed = None
+            goal, trigger = self._goal, self._aim_at.behind(wanted)
+            if goal is not None and is_tighter(wanted.side, goal.trigger, trigger):
                 self._goal = None
         return self._settle(t_ns)
 
@@ -201,20 +194,16 @@ class HardStopKeeper:
     def not_found(self, client_id: str, asked_ns: int, t_ns: int) -> list[Action]:
         """The exchange does not know an order that was asked for by its id."""
         leg = self._legs[client_id]
-        if leg.phase is Phase.UNKNOWN:
-            if leg.absent_ns is None:
-                leg.absent_ns = asked_ns
-                leg.ask_ns = asked_ns + self._timing.lost_after_ns
-            elif asked_ns >= leg.absent_ns + self._timing.lost_after_ns:
-                # It may be invisible and stand all the same: then it is surplus, seen later, and goes.
-                self._legs.drop(leg)
-                self._reason = "a placement was lost"
+        if leg.phase is Phase.UNKNOWN and self._lookups.is_lost(leg, asked_ns):
+            # It may be invisible and stand all the same: then it is surplus, seen later, and goes.
+            self._legs.drop(leg)
+            self._reason = "a placement was lost"
         return self._settle(t_ns)
 
     def snapshot(self, rows: Iterable[SeenStop], asked_ns: int, t_ns: int) -> list[Action]:
         """The open conditional orders of the symbol, everybody's, as listed."""
         by_id = {row.client_id: row for row in rows}
-        trigger = self._tightest or self._candidate()
+        trigger = self._aim_at.tightest or self._aim_at.behind(self.wanted)
         if self._other.look(by_id.values(), self.wanted, trigger=trigger):
             self.pace.unblock()  # Nothing there that would do: place ours.
         for leg in self._legs:
@@ -226,8 +215,8 @@ class HardStopKeeper:
                     leg.enter(Phase.TRIGGERING, t_ns)
                 elif leg.phase in UNRESOLVED:
                     self._stands(leg, t_ns)
-            elif leg.phase is Phase.STANDING:
-                self._absent(leg, asked_ns, t_ns)
+            elif leg.phase is Phase.STANDING and self._lookups.is_gone(leg, asked_ns):
+                self._gone(leg, "absent from the exchange's list", t_ns)
         return self._settle(t_ns)
 
     def adopt(self, seen: SeenStop, t_ns: int) -> list[Action]:
@@ -238,7 +227,7 @@ class HardStopKeeper:
 
     def mark(self, price: Decimal, t_ns: int) -> None:
         """The mark price of the moment: a tighter stop is held back while it would trigger at once."""
-        self._mark = (price, t_ns)
+        self._aim_at.mark(price, t_ns)
 
     def reread(self, mark: Decimal | None, quantity: Decimal | None, t_ns: int) -> list[Action]:
         """What was read again after a placement that would have triggered at once; None: not readable."""
@@ -246,7 +235,7 @@ class HardStopKeeper:
             return []
         self._reread_ns = None
         if mark is not None:
-            self._mark = (mark, t_ns)
+            self._aim_at.mark(mark, t_ns)
         if quantity is not None and not quantity:
             self._ask_position("the position is not there any more", t_ns)
         elif mark is None:
@@ -276,7 +265,7 @@ class HardStopKeeper:
             epoch=wanted.epoch,
             opened_ns=wanted.opened_ns,
             placement=self._number,
-            tightest=self._tightest,
+            tightest=self._aim_at.tightest,
             trigger=None if goal is None else goal.trigger,
             parts=() if goal is None else goal.parts,
             goal=0 if goal is None else goal.number,
@@ -329,9 +318,10 @@ class HardStopKeeper:
             self._place(t_ns)
         if self._legs.is_whole(self._goal):
             self._confirm()
-        self._ask(t_ns)
-        out, self._out = self._out, []
-        return out
+        questions, ask_ns = self._lookups.due(self._legs, t_ns)
+        self._requests.add(*questions)
+        self._at(ask_ns)
+        return self._requests.take()
 
     def _expire(self, t_ns: int) -> None:
         """A placement without an answer has an unknown outcome."""
@@ -365,17 +355,14 @@ class HardStopKeeper:
         if not parts:
             lack = f"{text(wanted.quantity)} is less than the exchange trades: no hard stop can be placed"
             self._reason = lack
-            self._tell("hard_stop_dust", lack)
+            self._requests.alarm_once(self.wanted, "hard_stop_dust", lack)
             return
         trigger, quantity = self._aimed_at(t_ns), total(parts)
         if goal is None:
             self._new_goal(trigger, parts, t_ns)
             return
         grew, shrank = quantity > goal.quantity, quantity < goal.quantity
-        gain = subtract(trigger, goal.trigger).copy_abs()
-        is_moved = is_tighter(wanted.side, trigger, goal.trigger) and gain > multiply(
-            wanted.step_pct, goal.trigger
-        )
+        is_moved = self._aim_at.is_worth_moving(wanted, placed=goal.trigger, trigger=trigger)
         if not (grew or shrank or is_moved):
             return
         # In hedge mode a stop larger than the position is refused when it triggers: as urgent as growth.
@@ -394,33 +381,18 @@ class HardStopKeeper:
         self.pace.placed(t_ns)
         quantity = self.wanted.quantity
         if len(parts) >= PARTS_MAX and goal.quantity < quantity:
-            self._tell(
+            self._requests.alarm_once(
+                self.wanted,
                 "hard_stop_partial",
                 f"hard stops cover {text(goal.quantity)} of {text(quantity)}: more would be too many orders",
             )
         return goal
 
-    def _candidate(self) -> Decimal:
-        wanted = self.wanted
-        return trigger_price(
-            side=wanted.side, stop=wanted.stop, buffer_pct=wanted.buffer_pct, rules=wanted.rules
-        )
-
     def _aimed_at(self, t_ns: int) -> Decimal:
-        """Where the hard stop should trigger: never looser than confirmed, and, once one stands, not at once."""
-        side, trigger, floor = self.wanted.side, self._candidate(), self._tightest
-        if floor is None:
-            return trigger
-        if not is_tighter(side, trigger, floor):
-            return floor
-        if t_ns < self._tighten_after_ns:
-            self._at(self._tighten_after_ns)
-            return floor
-        mark = self._mark
-        is_fresh = mark is not None and t_ns - mark[1] <= self._timing.mark_fresh_ns
-        if mark is not None and is_fresh and is_through(side, trigger, mark[0]):
-            self._at(t_ns + self.pace.move_interval_ns)
-            return floor
+        trigger, again_ns = self._aim_at.at(
+            self.wanted, t_ns, interval_ns=self.pace.move_interval_ns
+        )
+        self._at(again_ns)
         return trigger
 
     def _place(self, t_ns: int) -> None:
@@ -436,7 +408,7 @@ class HardStopKeeper:
             self._at(until_ns)
             return
         self._reread_ns = None
-        tightest = self._tightest
+        tightest = self._aim_at.tightest
         if tightest is not None and is_tighter(self.wanted.side, tightest, goal.trigger):
             # A tighter one was confirmed since this was decided: nothing looser is placed any more.
             goal = self._new_goal(tightest, goal.parts, t_ns)
@@ -471,16 +443,7 @@ class HardStopKeeper:
             t_ns=t_ns,
         )
         self._legs.add(leg)
-        self._out.append(
-            Place(
-                symbol=wanted.symbol,
-                side=wanted.side,
-                client_id=client_id,
-                trigger=leg.trigger,
-                quantity=leg.quantity,
-                hedge=wanted.hedge,
-            )
-        )
+        self._requests.place(leg, wanted)
 
     def _confirm(self) -> None:
         """The newest placement stands whole: the older ones may go."""
@@ -492,47 +455,17 @@ class HardStopKeeper:
         for key in [key for key in self._attempts if key[0] != goal.number]:
             del self._attempts[key]
 
-    def _ask(self, t_ns: int) -> None:
-        """Asks for what is not known, at growing intervals."""
-        for leg in self._legs:
-            if leg.phase is Phase.UNKNOWN:
-                if t_ns >= leg.ask_ns:
-                    self._out.append(AskOrder(symbol=leg.symbol, client_id=leg.client_id))
-                    leg.ask_ns = t_ns + (self._timing.lost_after_ns << min(leg.asks, 3))
-                    leg.asks += 1
-                self._at(leg.ask_ns)
-            elif leg.phase is Phase.STANDING:
-                self._look_up(leg, t_ns)
-
-    def _look_up(self, leg: Leg, t_ns: int) -> None:
-        """Has a fresh stop looked up once, and an absent one a second time."""
-        if leg.absent_ns is not None:
-            ask_ns = leg.absent_ns + self._patience_ns(leg)
-        elif not leg.is_verified:
-            ask_ns = leg.since_ns + self._timing.verify_after_ns
-        else:
-            return
-        ask_ns = max(ask_ns, self._asked_open_ns + self._timing.absent_ns)
-        if t_ns < ask_ns:
-            self._at(ask_ns)
-            return
-        leg.is_verified = True
-        self._asked_open_ns = t_ns
-        self._at(t_ns + self._timing.absent_ns)
-        self._out.append(AskOpen(symbol=leg.symbol, why="verify"))
-
     # What happens to a stop -------------------------------------------------------------------
 
     def _stands(self, leg: Leg, t_ns: int) -> None:
         """A stop is confirmed."""
         leg.enter(Phase.STANDING, t_ns)
-        if self._tightest is None or is_tighter(leg.side, leg.trigger, self._tightest):
-            self._tightest = leg.trigger
+        self._aim_at.confirmed(leg.side, leg.trigger)
         self.pace.accepted()
         self._through = 0
         self._reason = ""
         self._other.forget()
-        self._told.clear()
+        self._requests.stands_again()
 
     def _take_over(self, leg: Leg, seen: SeenStop) -> None:
         """What the exchange says of a stop outranks what was asked for: the goal becomes what is there."""
@@ -557,26 +490,11 @@ class HardStopKeeper:
             self._stands(leg, t_ns)
         return leg
 
-    def _absent(self, leg: Leg, asked_ns: int, t_ns: int) -> None:
-        """A confirmed stop is not in a list that was asked for after its confirmation."""
-        if asked_ns <= leg.since_ns:
-            return
-        if leg.absent_ns is None:
-            leg.absent_ns = asked_ns
-        elif asked_ns >= leg.absent_ns + self._patience_ns(leg):
-            if not leg.is_listed:
-                longest_ns = self._timing.unseen_absent_max_ns
-                self._unseen_absent_ns = min(2 * self._unseen_absent_ns, longest_ns)
-            self._gone(leg, "absent from the exchange's list", t_ns)
-
-    def _patience_ns(self, leg: Leg) -> int:
-        return self._timing.absent_ns if leg.is_listed else self._unseen_absent_ns
-
     def _gone(self, leg: Leg, how: str, t_ns: int) -> None:
         """A stop ended that nobody here cancelled: place it again, and tell."""
         self._legs.drop(leg)
         self._reason = f"the hard stop is gone: {how}"
-        self._alarm("hard_stop_gone", self._reason)
+        self._requests.alarm(self.wanted, "hard_stop_gone", self._reason)
         self.pace.died(stood_ns=t_ns - leg.since_ns, t_ns=t_ns)
 
     def _rejected(self, leg: Leg, failure: str, t_ns: int) -> None:
@@ -596,16 +514,9 @@ class HardStopKeeper:
 
     def _close_now(self, cause: str, t_ns: int) -> None:
         """Closes at market, at most once in `close_again_ns`, and places nothing for as long."""
-        wanted = self.wanted
         self._reason = cause
         self.pace.block(t_ns + self._timing.close_again_ns)
-        if self._closed_ns is not None and t_ns < self._closed_ns + self._timing.close_again_ns:
-            return
-        self._closed_ns = t_ns
-        self._out.append(
-            CloseNow(symbol=wanted.symbol, side=wanted.side, epoch=wanted.epoch, cause=cause)
-        )
-        self._alarm("hard_stop_failed", f"{cause}; closing at market")
+        self._requests.close(self.wanted, cause, t_ns)
 
     # Refusals ---------------------------------------------------------------------------------
 
@@ -615,7 +526,7 @@ class HardStopKeeper:
         if standing is not None and is_tighter(leg.side, leg.trigger, standing.trigger):
             # A looser one stands and was not reached, so to close now would be a surprise. The tighter one
             # waits for the price; a larger quantity goes where the standing one is.
-            self._tighten_after_ns = t_ns + self.pace.move_interval_ns
+            self._aim_at.hold_back(t_ns + self.pace.move_interval_ns)
             for newer in self._legs:
                 if newer.placement > standing.number:
                     self._release(newer, "held back")
@@ -627,7 +538,7 @@ class HardStopKeeper:
             self._close_now("the price is beyond the hard stop, which cannot be placed", t_ns)
         elif self._reread_ns is None:
             self._reread_ns = t_ns
-            self._out.append(Reread(symbol=leg.symbol, side=leg.side))
+            self._requests.add(Reread(symbol=leg.symbol, side=leg.side))
 
     def _refused(self, kind: Refusal, t_ns: int) -> None:
         """A placement was refused for a reason that may pass, or that a person must remove."""
@@ -636,7 +547,9 @@ class HardStopKeeper:
         is_lasting = self.pace.refusals >= TELL_AFTER_REFUSALS
         if kind is Refusal.TAKEN:
             self._other.seek()
-            self._out.append(AskOpen(symbol=self.wanted.symbol, why="a closePosition stop stands"))
+            self._requests.add(
+                AskOpen(symbol=self.wanted.symbol, why="a closePosition stop stands")
+            )
             pause_ns = timing.slow_ns
         elif kind is Refusal.NO_POSITION:
             if is_lasting:
@@ -644,12 +557,12 @@ class HardStopKeeper:
                 pause_ns = max(pause_ns, timing.close_again_ns)
         elif kind is Refusal.FULL:
             pause_ns = timing.slow_ns
-            self._tell("hard_stop_full", self._reason)
+            self._requests.alarm_once(self.wanted, "hard_stop_full", self._reason)
         elif kind is Refusal.HOPELESS:
             pause_ns = timing.slow_ns
-            self._tell("hard_stop_refused", self._reason)
+            self._requests.alarm_once(self.wanted, "hard_stop_refused", self._reason)
         elif kind is Refusal.AGAIN or is_lasting:
-            self._tell("hard_stop_refused", self._reason)
+            self._requests.alarm_once(self.wanted, "hard_stop_refused", self._reason)
         self.pace.block(t_ns + pause_ns)
 
     # Small things -----------------------------------------------------------------------------
@@ -659,27 +572,16 @@ class HardStopKeeper:
         self.released.append((leg, why))
 
     def _ask_position(self, why: str, t_ns: int) -> None:
-        wanted = self.wanted
-        self._out.append(AskPosition(symbol=wanted.symbol, side=wanted.side, why=why))
+        self._requests.ask_position(self.wanted, why)
         self.pace.block(t_ns + self._timing.move_interval_ns)
 
     def _at(self, t_ns: int) -> None:
         self.due_ns = min(self.due_ns, t_ns)
 
-    def _tell(self, kind: str, words: str) -> None:
-        """Alarms once, until a stop stands again."""
-        if kind not in self._told:
-            self._told.add(kind)
-            self._alarm(kind, words)
-
-    def _alarm(self, kind: str, words: str) -> None:
-        wanted = self.wanted
-        self._out.append(StopAlarm(kind=kind, symbol=wanted.symbol, side=wanted.side, text=words))
-
     def _restore(self, state: HardStopState, t_ns: int) -> None:
         """Goes on from what the journal holds: what may stand is asked for before anything is placed."""
         self._number = state.placement
-        self._tightest = state.tightest
+        self._aim_at.tightest = state.tightest
         if state.trigger is not None and state.parts:
             self._goal = Placement(state.goal, state.trigger, state.parts)
         for record in state.stops:
