@@ -21,6 +21,7 @@ from reactor.audit import (
     Degraded,
     HardStopChanged,
     LinkChanged,
+    Noted,
     OrderAnswered,
     OrderSent,
     PositionGone,
@@ -156,6 +157,8 @@ def _level(what: object) -> str:
         return "info" if what.state == "up" else "warning"
     if isinstance(what, SourceChanged):
         return "info" if what.source == "stream" else "warning"
+    if isinstance(what, Noted):
+        return "warning"
     if isinstance(what, OrderAnswered):
         return "warning" if what.outcome in {"rejected", "unknown"} else "info"
     if isinstance(what, ProtectionChanged):

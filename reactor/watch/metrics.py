@@ -70,6 +70,7 @@ class Metrics:
             *self._protection(),
             *self._decisions_and_orders(),
             *self._streams(now_ns),
+            *self._noted(),
             *self._alarms(),
             *self._parts(),
         ]
@@ -206,6 +207,10 @@ class Metrics:
         last = picture.reconciliation
         age_s = float("inf") if last is None else max(0, now_ns - last.t_ns) / 1e9
         yield _gauge("reactor_reconciliation_age_seconds", "Since the last one.", age_s)
+
+    def _noted(self) -> Iterator[Metric]:
+        kinds = {(kind,): number for kind, number in self._picture.noted.items()}
+        yield _counted("reactor_notes", "Input that could not be used.", ("kind",), kinds)
 
     def _alarms(self) -> Iterator[Metric]:
         picture, deliveries = self._picture, self._deliveries
