@@ -20,7 +20,15 @@ import msgspec
 import orjson
 
 from reactor import __version__
-from reactor.audit import AlarmRaised, Audit, Noted, Started, Stopped
+from reactor.audit import (
+    AlarmRaised,
+    Audit,
+    AuditEvent,
+    Noted,
+    OrderAnswered,
+    Started,
+    Stopped,
+)
 from reactor.binance.sign import ws_api_text
 from reactor.binance.urls import Environment
 from reactor.clock import Clock
@@ -367,6 +375,7 @@ class LiveProcess:
         )
         self.reconciler.stops = self.hard_stops
         self.guard.attach(sender=self.gateway, writer=self.recorder)
+        audit.watch(self._on_audit)
         self.guard.after.append(self._after)
         self.guard.links.append(self._on_link)
 
@@ -563,6 +572,11 @@ class LiveProcess:
     def _ages(self) -> dict[str, int | None]:
         seen = self.guard.mark_seen_ns
         return {symbol: seen.get(symbol) for symbol in self.guard.symbols()}
+
+    def _on_audit(self, event: AuditEvent) -> None:
+        """A refused order may mean that the contract's rules are others now."""
+        if isinstance(event.what, OrderAnswered) and event.what.code is not None:
+            self.contracts.on_code(event.what.code)
 
     def _replace(self, route: str, reason: str) -> None:
         self.market_feed.replace("public" if route == "public" else "market", reason)
