@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from reactor.binance.amounts import quantity
-from reactor.binance.failures import engine_event, reaction
+from reactor.binance.failures import reaction
 from reactor.binance.messages import RestFailure
 from reactor.binance.orders import parse_client_order_id
 from reactor.binance.rest_account_messages import Order, PositionRisk, UserTrade
@@ -22,6 +22,7 @@ from reactor.core.exact import ZERO
 from reactor.core.lifecycle import Event
 from reactor.core.management import Management
 from reactor.core.slices import Slices
+from reactor.shell.failure_events import engine_event
 from reactor.shell.recorded import (
     OUTCOMES,
     OrderMessage,

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from reactor.binance.failures import RESENDS, Reaction, engine_event, reaction
+from reactor.binance.failures import RESENDS, Reaction, reaction
 from reactor.binance.messages import FAULTS
 from reactor.binance.redaction import line, redact
 from reactor.clock import Clock
 from reactor.core.exact import ZERO
 from reactor.core.lifecycle import Event
 from reactor.limits import FAILURE_TEXT_CHARS_MAX
+from reactor.shell.failure_events import engine_event
 from reactor.shell.gateway.frames import Answer, AnswerResult, decode_answer
 from reactor.shell.gateway.mending import Mender
 from reactor.shell.gateway.sending import Sender
