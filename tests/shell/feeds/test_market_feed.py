@@ -15,6 +15,7 @@ from reactor.sim.exchange import Settings
 
 BOOK = "btcusdt@bookTicker"
 ETH = "ethusdt@markPrice@1s"
+DOWN_UP = ["market down+gap", "market up"]
 
 
 def feed_of(world: World, *, rotate_hours: float = 23.0) -> MarketFeed:
@@ -100,7 +101,34 @@ def test_a_dropped_socket_is_back_at_once_with_its_streams(how: str) -> None:
     play(story)
 
 
-DOWN_UP = ["market down+gap", "market up"]
+def test_the_twentieth_drop_is_mended_as_fast_as_the_first() -> None:
+    async def story(world: World) -> None:
+        feed = feed_of(world)
+        feed.want([BTC])
+        async with world.running(feed):
+            for count in range(20):
+                await asyncio.sleep(30)
+                world.door("/sim/connections", {"how": "reset", "route": "market"})
+                await until(lambda n=count: feed.state["market"][0].drops > n, within_s=0.1)  # type: ignore[misc]
+                await until(lambda: feed.state["market"][0].phase == "up", within_s=0.1)
+
+    play(story)
+
+
+def test_a_drop_does_not_wait_for_a_rotation_that_was_put_off() -> None:
+    async def story(world: World) -> None:
+        feed = feed_of(world, rotate_hours=0.1)
+        feed.want([BTC])
+        async with world.running(feed):
+            await asyncio.sleep(1)
+            world.network.refusals.extend(["HTTP 429 Too Many Requests"] * 1000)
+            await asyncio.sleep(1000)  # the attempts are many seconds apart by now
+            assert world.heard.states == ["market up"]
+            world.network.refusals.clear()
+            world.door("/sim/connections", {"how": "reset", "route": "market"})
+            await until(lambda: world.heard.states[1:] == DOWN_UP, within_s=0.1)
+
+    play(story)
 
 
 @pytest.mark.parametrize("outage_s", [0.5, 7.0, 90.0, 600.0])
