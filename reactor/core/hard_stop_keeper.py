@@ -12,6 +12,7 @@ from typing import Final
 
 from reactor.core.exact import text
 from reactor.core.hard_stop_aim import Aim
+from reactor.core.hard_stop_issue import Issue
 from reactor.core.hard_stop_leg import Leg, Phase
 from reactor.core.hard_stop_legs import FIRED, UNRESOLVED, Legs, Placement
 from reactor.core.hard_stop_levels import (
@@ -24,7 +25,7 @@ from reactor.core.hard_stop_levels import (
 from reactor.core.hard_stop_lookups import Lookups
 from reactor.core.hard_stop_other import OtherStop
 from reactor.core.hard_stop_pace import Pace
-from reactor.core.hard_stop_refusals import Refusal, refusal_of
+from reactor.core.hard_stop_refusals import SLOW, TOLD_AT_ONCE, Refusal, refusal_of
 from reactor.core.hard_stop_requests import Requests
 from reactor.core.hard_stop_values import (
     NEVER_NS,
@@ -34,11 +35,11 @@ from reactor.core.hard_stop_values import (
     HardStopView,
     Reread,
     SeenStop,
-    Standing,
     StopIds,
     Timing,
     WantedStop,
 )
+from reactor.core.hard_stop_view import view_of
 
 THROUGH_MAX: Final = 3
 """Refusals in a row because the trigger is already reached, beyond which no further look is taken."""
@@ -74,15 +75,14 @@ class HardStopKeeper:
         self.due_ns = NEVER_NS
         self.pace = Pace(timing)
         self._ids = ids
+        self._issue = Issue(ids)
         self._timing = timing
         self._requests = Requests(timing)
         self._aim_at = Aim(timing)
         self._lookups = Lookups(timing)
         self._legs = Legs()
-        self._number = 0
         self._goal: Placement | None = None
         self._confirmed: Placement | None = None  # the newest placement that stood whole
-        self._attempts: dict[tuple[int, int], int] = {}
         self._other = OtherStop()
         self._through = 0
         self._reread_ns: int | None = None
@@ -264,7 +264,7 @@ class HardStopKeeper:
             side=wanted.side,
             epoch=wanted.epoch,
             opened_ns=wanted.opened_ns,
-            placement=self._number,
+            placement=self._issue.number,
             tightest=self._aim_at.tightest,
             trigger=None if goal is None else goal.trigger,
             parts=() if goal is None else goal.parts,
@@ -278,32 +278,12 @@ class HardStopKeeper:
 
     def view(self) -> HardStopView:
         """How the position is protected now, as far as the exchange confirmed it."""
-        trigger, quantity = self._legs.cover(self.wanted.side, self.wanted.quantity)
-        newest, other = self._legs.newest(), self._other.found
-        state: Standing
-        if self._legs.any_in(FIRED):
-            state = "triggering"
-        elif self._legs.is_whole(self._goal):
-            state = "standing"
-        elif trigger is not None:
-            state = "replacing"
-        elif other is not None:
-            reason = "somebody's closePosition stop stands in the place of ours"
-            whole = self.wanted.quantity
-            return HardStopView(
-                state="standing", trigger=other.trigger, quantity=whole, reason=reason
-            )
-        elif self._legs.any_in(UNRESOLVED):
-            state = "placing"
-        else:
-            state = "failed" if self._reason else "none"
-        return HardStopView(
-            state=state,
-            trigger=trigger,
-            quantity=quantity,
-            reason="" if state == "standing" else self._reason,
-            client_id="" if newest is None else newest.client_id,
-            confirmed_ns=0 if newest is None else newest.since_ns,
+        return view_of(
+            self._legs,
+            goal=self._goal,
+            wanted=self.wanted,
+            other=self._other.found,
+            reason=self._reason,
         )
 
     # Settling ---------------------------------------------------------------------------------
@@ -376,8 +356,7 @@ class HardStopKeeper:
             self._new_goal(trigger, parts, t_ns)
 
     def _new_goal(self, trigger: Decimal, parts: tuple[Decimal, ...], t_ns: int) -> Placement:
-        self._number += 1
-        self._goal = goal = Placement(self._number, trigger, parts)
+        self._goal = goal = self._issue.placement(trigger, parts)
         self.pace.placed(t_ns)
         quantity = self.wanted.quantity
         if len(parts) >= PARTS_MAX and goal.quantity < quantity:
@@ -414,36 +393,10 @@ class HardStopKeeper:
             goal = self._new_goal(tightest, goal.parts, t_ns)
             missing = self._legs.missing(goal)
         for part in missing:
-            self._place_part(goal, part, t_ns)
+            leg = self._issue.leg(goal, part, self.wanted, t_ns)
+            self._legs.add(leg)
+            self._requests.place(leg, self.wanted)
         self._at(t_ns + self._timing.answer_max_ns)
-
-    def _place_part(self, goal: Placement, part: int, t_ns: int) -> None:
-        wanted = self.wanted
-        attempt = self._attempts.get((goal.number, part), 0)
-        self._attempts[goal.number, part] = attempt + 1
-        client_id = self._ids.make(
-            symbol=wanted.symbol,
-            side=wanted.side,
-            epoch=wanted.epoch,
-            opened_ns=wanted.opened_ns,
-            placement=goal.number,
-            part=part,
-            attempt=attempt,
-        )
-        leg = Leg(
-            symbol=wanted.symbol,
-            side=wanted.side,
-            client_id=client_id,
-            placement=goal.number,
-            part=part,
-            attempt=attempt,
-            trigger=goal.trigger,
-            quantity=goal.parts[part],
-            phase=Phase.PLACING,
-            t_ns=t_ns,
-        )
-        self._legs.add(leg)
-        self._requests.place(leg, wanted)
 
     def _confirm(self) -> None:
         """The newest placement stands whole: the older ones may go."""
@@ -452,8 +405,7 @@ class HardStopKeeper:
         self._confirmed = goal
         for leg in self._legs.surplus(goal):
             self._release(leg, "replaced")
-        for key in [key for key in self._attempts if key[0] != goal.number]:
-            del self._attempts[key]
+        self._issue.settled(goal)
 
     # What happens to a stop -------------------------------------------------------------------
 
@@ -485,7 +437,7 @@ class HardStopKeeper:
         assert name is not None
         leg = Leg.of_seen(seen, name, side=self.wanted.side, t_ns=t_ns)
         self._legs.add(leg)
-        self._number = max(self._number, name.placement)  # Ids made of lower numbers may be taken.
+        self._issue.met(name.placement)
         if leg.phase is Phase.STANDING:
             self._stands(leg, t_ns)
         return leg
@@ -542,28 +494,19 @@ class HardStopKeeper:
 
     def _refused(self, kind: Refusal, t_ns: int) -> None:
         """A placement was refused for a reason that may pass, or that a person must remove."""
-        timing = self._timing
         pause_ns = self.pace.refused()
         is_lasting = self.pace.refusals >= TELL_AFTER_REFUSALS
         if kind is Refusal.TAKEN:
             self._other.seek()
-            self._requests.add(
-                AskOpen(symbol=self.wanted.symbol, why="a closePosition stop stands")
-            )
-            pause_ns = timing.slow_ns
+            self._requests.add(AskOpen(symbol=self.wanted.symbol, why="-4130"))
         elif kind is Refusal.NO_POSITION:
             if is_lasting:
                 self._ask_position("the exchange finds no position for the hard stop", t_ns)
-                pause_ns = max(pause_ns, timing.close_again_ns)
-        elif kind is Refusal.FULL:
-            pause_ns = timing.slow_ns
-            self._requests.alarm_once(self.wanted, "hard_stop_full", self._reason)
-        elif kind is Refusal.HOPELESS:
-            pause_ns = timing.slow_ns
-            self._requests.alarm_once(self.wanted, "hard_stop_refused", self._reason)
-        elif kind is Refusal.AGAIN or is_lasting:
-            self._requests.alarm_once(self.wanted, "hard_stop_refused", self._reason)
-        self.pace.block(t_ns + pause_ns)
+                pause_ns = max(pause_ns, self._timing.close_again_ns)
+        elif kind in TOLD_AT_ONCE or is_lasting:
+            alarm = "hard_stop_full" if kind is Refusal.FULL else "hard_stop_refused"
+            self._requests.alarm_once(self.wanted, alarm, self._reason)
+        self.pace.block(t_ns + (self._timing.slow_ns if kind in SLOW else pause_ns))
 
     # Small things -----------------------------------------------------------------------------
 
@@ -580,12 +523,10 @@ class HardStopKeeper:
 
     def _restore(self, state: HardStopState, t_ns: int) -> None:
         """Goes on from what the journal holds: what may stand is asked for before anything is placed."""
-        self._number = state.placement
+        self._issue.restore(state)
         self._aim_at.tightest = state.tightest
         if state.trigger is not None and state.parts:
             self._goal = Placement(state.goal, state.trigger, state.parts)
         for record in state.stops:
             leg = Leg.of_record(record, symbol=state.symbol, side=state.side, t_ns=t_ns)
             self._legs.add(leg)
-            key = record.placement, record.part
-            self._attempts[key] = max(self._attempts.get(key, 0), record.attempt + 1)
