@@ -28,6 +28,7 @@ from reactor.watch.health import (
 from reactor.watch.histogram import Histogram
 from reactor.watch.picture import Picture
 from reactor.watch.pulse import Pulse
+from reactor.watch.view import r_multiple
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 PARTS: Final = ("journal", "tape", "clock", "budget")
@@ -112,7 +113,7 @@ class Metrics:
         stop = _labelled("reactor_position_stop_price", "Where its stop stands.", "kind")
         hard_stop = _labelled("reactor_position_hard_stop_price", "Where the exchange's stop is.")
         quantity = _labelled("reactor_position_quantity", "How much is open.")
-        r_multiple = _labelled("reactor_position_r_multiple", "Result in initial risks.")
+        r_multiple_of = _labelled("reactor_position_r_multiple", "Result in initial risks.")
         unrealized = _labelled("reactor_position_unrealized_usdt", "Unrealized result.")
         paused = _labelled("reactor_position_paused", "Whether an operator paused it.")
         troubled = _labelled("reactor_position_troubled", "Whether it lacks something.")
@@ -131,7 +132,7 @@ class Metrics:
             _add(price, key, told.price)
             _add(stop, (*key, told.stop_kind), told.stop)
             _add(hard_stop, key, told.hard_stop)
-            _add(r_multiple, key, told.r)
+            _add(r_multiple_of, key, r_multiple(told))
             _add(unrealized, key, told.unrealized)
             paused.add_metric(key, int(told.paused))
             troubles = position_troubles(self._picture, key, self._limits, now_ns=now_ns)
@@ -142,7 +143,7 @@ class Metrics:
         for managed, positions in counted.items():
             number.add_metric((str(managed).lower(),), positions)
         yield number
-        yield from (age, price, entry, stop, hard_stop, quantity, r_multiple, unrealized, paused)
+        yield from (age, price, entry, stop, hard_stop, quantity, r_multiple_of, unrealized, paused)
         yield from (troubled, protected)
 
     def _protection(self) -> Iterator[Metric]:

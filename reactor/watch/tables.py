@@ -35,12 +35,12 @@ def position_cells(view: PositionView, *, wide: bool) -> tuple[str, ...]:
         protection = ", ".join(trouble.text for trouble in view.troubles)
     else:
         protection = (view.protection or "not proved yet") + (", paused" if view.paused else "")
-    source = "" if view.source in {"", "stream"} else f" {view.source}"
-    age = _age(view.age_ms) + source
+    # That a price came by the stream is the usual case, and needs no room.
+    age = " ".join([_age(view.age_ms), *(word for word in view.source.split() if word != "stream")])
     kind = _KINDS.get(view.stop_kind, view.stop_kind)
     stop = f"{_number(view.stop)} {kind}"
     ahead = f"{_number(view.next_level)} {_percent(view.next_distance)}"
-    r_multiple = _number(view.r, places=2)
+    r_multiple = _number(view.r_multiple, places=2)
     cells: tuple[str, ...]
     if not wide:
         name = f"{view.symbol} {view.side[:1]}"

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from reactor.audit import PositionSeen
 from reactor.core.decisions import Alarm, Closed, Decision, Exit, HeldBack, Opened, Side, StopMoved
 from reactor.watch.health import (
     PROVED,
@@ -41,6 +42,7 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
         age_ms: of its price, now. `protection_s`: for how long it has been in its state of protection.
         stop_distance, next_distance: as a fraction of the price, positive while not reached.
         naked_s, blind_s: in all since the start of the process.
+        r: the initial risk, in price. `r_multiple`: the result so far in such risks.
         troubles: what it lacks.
     """
 
@@ -64,6 +66,7 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     next_what: str
     next_distance: float | None
     r: Decimal | None
+    r_multiple: Decimal | None
     atr: Decimal | None
     peak: Decimal | None
     targets: tuple[Target, ...]
@@ -252,6 +255,7 @@ def _position(picture: Picture, key: PositionKey, limits: ReadyLimits, now_ns: i
         next_what=told.next_what,
         next_distance=_distance(told.price, told.next_level, ahead=told.side == "LONG"),
         r=told.r,
+        r_multiple=r_multiple(told),
         atr=told.atr,
         peak=told.peak,
         targets=tuple(
@@ -273,6 +277,14 @@ def _distance(price: Decimal | None, level: Decimal | None, *, ahead: bool) -> f
     if price is None or level is None or not price:
         return None
     return float((level - price) / price if ahead else (price - level) / price)
+
+
+def r_multiple(told: PositionSeen) -> Decimal | None:
+    """How many initial risks a position's price has gained."""
+    if told.price is None or not told.r:
+        return None
+    gain = told.price - told.entry if told.side == "LONG" else told.entry - told.price
+    return round(gain / told.r, 4)
 
 
 def _decision(decided: DecidedAt) -> DecisionView:

@@ -33,7 +33,7 @@ def troubled() -> Watched:
         position("ADAUSDT", managed=False),
         position("ETHUSDT", paused=True),
         protection("ETHUSDT"),
-        position("XRPUSDT", price=Decimal("0.5231"), source="rest", side="SHORT"),
+        position("XRPUSDT", price=Decimal("0.5231"), source="mark rest", side="SHORT"),
         protection("XRPUSDT", "naked", side="SHORT"),
         position("ATOMUSDT"),
         protection("ATOMUSDT", "unprotected"),
@@ -46,7 +46,7 @@ def troubled() -> Watched:
     watched.tell(
         position(),
         position("ETHUSDT", paused=True),
-        position("XRPUSDT", side="SHORT", source="rest"),
+        position("XRPUSDT", side="SHORT", source="mark rest"),
         after_s=11,
     )
     return watched
