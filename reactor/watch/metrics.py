@@ -28,7 +28,7 @@ from reactor.watch.health import (
 from reactor.watch.histogram import Histogram
 from reactor.watch.picture import Picture
 from reactor.watch.pulse import Pulse
-from reactor.watch.view import r_multiple
+from reactor.watch.view import hard_stop_of, r_multiple
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 PARTS: Final = ("journal", "tape", "clock", "budget")
@@ -131,7 +131,7 @@ class Metrics:
             age.add_metric(key, float("inf") if age_ms is None else age_ms / 1000)
             _add(price, key, told.price)
             _add(stop, (*key, told.stop_kind), told.stop)
-            _add(hard_stop, key, told.hard_stop)
+            _add(hard_stop, key, hard_stop_of(self._picture, key))
             _add(r_multiple_of, key, r_multiple(told))
             _add(unrealized, key, told.unrealized)
             paused.add_metric(key, int(told.paused))

@@ -71,6 +71,7 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     peak: Decimal | None
     targets: tuple[Target, ...]
     hard_stop: Decimal | None
+    hard_stop_state: str
     protection: str
     protection_s: float
     naked_s: float
@@ -234,6 +235,7 @@ def _position(picture: Picture, key: PositionKey, limits: ReadyLimits, now_ns: i
     told = seen.position
     state, for_s = protection_now(picture, key, now_ns=now_ns)
     clocks = picture.protection.get(key)
+    stop_state = picture.hard_stop_states.get(key)
     return PositionView(
         symbol=told.symbol,
         side=told.side,
@@ -262,7 +264,8 @@ def _position(picture: Picture, key: PositionKey, limits: ReadyLimits, now_ns: i
             Target(price=price, fraction=fraction, taken=taken)
             for price, fraction, taken in told.targets
         ),
-        hard_stop=told.hard_stop,
+        hard_stop=hard_stop_of(picture, key),
+        hard_stop_state=stop_state.state if stop_state else "",
         protection=state,
         protection_s=for_s,
         naked_s=clocks.naked_total if clocks else 0.0,
@@ -277,6 +280,13 @@ def _distance(price: Decimal | None, level: Decimal | None, *, ahead: bool) -> f
     if price is None or level is None or not price:
         return None
     return float((level - price) / price if ahead else (price - level) / price)
+
+
+def hard_stop_of(picture: Picture, key: PositionKey) -> Decimal | None:
+    """Where a position's exchange-side stop is: as told with the position, else as it was last told itself."""
+    told = picture.positions[key].position.hard_stop
+    changed = picture.hard_stop_states.get(key)
+    return changed.trigger if told is None and changed is not None else told
 
 
 def r_multiple(told: PositionSeen) -> Decimal | None:
