@@ -70,6 +70,20 @@ def test_the_order_is_on_the_socket_before_send_returns() -> None:
     play(story)
 
 
+@pytest.mark.parametrize("over", ["ws_api", "rest"])
+def test_the_exchanges_count_of_our_orders_reaches_the_budget(over: str) -> None:
+    async def story(floor: Floor) -> None:
+        await floor.hold("0.4")
+        floor.take_profit()
+        await floor.until(lambda: floor.answered)
+        now_ns = floor.client.server_time.exchange_ns(floor.clock.now_ns())
+        assert floor.client.budget.state(now_ns).orders_1m == 1
+        await asyncio.sleep(0.1)
+        assert floor.gateway.in_flight == 0
+
+    play(story, orders={"over": over})
+
+
 def test_only_a_live_process_has_a_gateway() -> None:
     async def story(floor: Floor) -> None:
         for mode in ("dry_run", "shadow"):
