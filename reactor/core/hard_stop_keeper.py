@@ -2,7 +2,7 @@
 
 A *placement* is a trigger and a quantity, cut into the parts that the exchange takes, numbered. A newer one is
 placed while the older stands, and the older goes when every part of the newer is confirmed; so there is no
-moment without a stop. Every input ends in `_settle`, which looks at what stands and what is wanted and
+moment without a stop. Every input ends in `settle`, which looks at what stands and what is wanted and
 says what to do: nothing is remembered as "next step", so no order of answers can lead it astray.
 """
 
@@ -25,7 +25,14 @@ from reactor.core.hard_stop_levels import (
 from reactor.core.hard_stop_lookups import Lookups
 from reactor.core.hard_stop_other import OtherStop
 from reactor.core.hard_stop_pace import Pace
-from reactor.core.hard_stop_refusals import SLOW, TOLD_AT_ONCE, Refusal, refusal_of
+from reactor.core.hard_stop_refusals import (
+    SLOW,
+    TELL_AFTER_REFUSALS,
+    THROUGH_MAX,
+    TOLD_AT_ONCE,
+    Refusal,
+    refusal_of,
+)
 from reactor.core.hard_stop_requests import Requests
 from reactor.core.hard_stop_values import (
     NEVER_NS,
@@ -41,14 +48,8 @@ from reactor.core.hard_stop_values import (
 )
 from reactor.core.hard_stop_view import view_of
 
-THROUGH_MAX: Final = 3
-"""Refusals in a row because the trigger is already reached, beyond which no further look is taken."""
-
 PLACEMENTS_OPEN_MAX: Final = 12
 """Placements of one position that may be unresolved at once; beyond it answers are waited for."""
-
-TELL_AFTER_REFUSALS: Final = 3
-"""Passing refusals in a row before a person is told."""
 
 
 class HardStopKeeper:
@@ -57,8 +58,8 @@ class HardStopKeeper:
     Attributes:
         wanted: the position and the engine's stop, as last told.
         released: stops that should go, and why; the owner collects them after every call.
-        due_ns: when `on_time` has something to do.
-        pace: how often it may place.
+        due_ns: when `settle` has something to do.
+        pace: how often it may place. `legs`: its stops; not to be changed from outside.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class HardStopKeeper:
         self._requests = Requests(timing)
         self._aim_at = Aim(timing)
         self._lookups = Lookups(timing)
-        self._legs = Legs()
+        self.legs = Legs()
         self._goal: Placement | None = None
         self._confirmed: Placement | None = None  # the newest placement that stood whole
         self._other = OtherStop()
@@ -92,7 +93,7 @@ class HardStopKeeper:
 
     def __contains__(self, client_id: str) -> bool:
         """Whether a stop is one of this keeper's."""
-        return client_id in self._legs
+        return client_id in self.legs
 
     # What it is told --------------------------------------------------------------------------
 
@@ -111,15 +112,15 @@ class HardStopKeeper:
             goal, trigger = self._goal, self._aim_at.behind(wanted)
             if goal is not None and is_tighter(wanted.side, goal.trigger, trigger):
                 self._goal = None
-        return self._settle(t_ns)
+        return self.settle(t_ns)
 
     def accepted(self, client_id: str, algo_id: int, t_ns: int) -> list[Action]:
         """A placement was accepted. That counts as confirmed: lists may lag behind it."""
-        leg = self._legs[client_id]
+        leg = self.legs[client_id]
         leg.algo_id = algo_id
         if leg.phase in UNRESOLVED:
             self._stands(leg, t_ns)
-        return self._settle(t_ns)
+        return self.settle(t_ns)
 
     def refused(
         self, client_id: str, *, code: int | None, words: str, pause_ns: int, t_ns: int
@@ -133,33 +134,32 @@ class HardStopKeeper:
             pause_ns: how long the exchange asks not to be asked (bans); 0 where it did not say.
             t_ns: now.
         """
-        leg = self._legs[client_id]
+        leg = self.legs[client_id]
         kind = refusal_of(code)
         if leg.phase not in UNRESOLVED:
             # Its ALGO_UPDATE said otherwise, and what the exchange tells of an order outranks this.
-            return self._settle(t_ns)
+            return self.settle(t_ns)
         if kind in {Refusal.UNKNOWN, Refusal.DUPLICATE}:
             return self.unknown(client_id, t_ns)
-        self._legs.drop(leg)
+        self.legs.drop(leg)
         self._reason = f"refused: {words}" if code is None else f"refused: {code} {words}".rstrip()
         if kind is Refusal.THROUGH:
             self._refused_as_through(leg, t_ns)
         else:
             self._refused(kind, t_ns)
         self.pace.block(t_ns + pause_ns)
-        return self._settle(t_ns)
+        return self.settle(t_ns)
 
     def unknown(self, client_id: str, t_ns: int) -> list[Action]:
         """Whether a placement was executed is not known: it is asked for before it is placed again."""
-        leg = self._legs[client_id]
+        leg = self.legs[client_id]
         if leg.phase is Phase.PLACING:
-            leg.enter(Phase.UNKNOWN, t_ns)
-            leg.asks, leg.ask_ns = 0, t_ns
-        return self._settle(t_ns)
+            leg.ask(t_ns)
+        return self.settle(t_ns)
 
     def update(self, seen: SeenStop, t_ns: int) -> list[Action]:
         """An ALGO_UPDATE, or the answer to a question for one order."""
-        leg = self._legs.get(seen.client_id)
+        leg = self.legs.get(seen.client_id)
         if leg is None:
             if seen.status not in {"NEW", "TRIGGERING"}:
                 return []
@@ -181,24 +181,24 @@ class HardStopKeeper:
         elif status == "REJECTED" and (leg.phase in FIRED or seen.trigger_time_ms):
             self._rejected(leg, seen.failure, t_ns)
         elif leg.phase is Phase.UNKNOWN:
-            self._legs.drop(leg)  # It ended before anybody relied on it.
+            self.legs.drop(leg)  # It ended before anybody relied on it.
         else:
             self._gone(leg, f"{status} {seen.failure}".rstrip(), t_ns)
-        return self._settle(t_ns)
+        return self.settle(t_ns)
 
     def child(self, client_id: str, t_ns: int) -> list[Action]:
         """An order event with a stop's id: the engine has its order, whatever ALGO_UPDATE says so far."""
-        self._legs[client_id].enter(Phase.TRIGGERED, t_ns)
-        return self._settle(t_ns)
+        self.legs[client_id].enter(Phase.TRIGGERED, t_ns)
+        return self.settle(t_ns)
 
     def not_found(self, client_id: str, asked_ns: int, t_ns: int) -> list[Action]:
         """The exchange does not know an order that was asked for by its id."""
-        leg = self._legs[client_id]
+        leg = self.legs[client_id]
         if leg.phase is Phase.UNKNOWN and self._lookups.is_lost(leg, asked_ns):
             # It may be invisible and stand all the same: then it is surplus, seen later, and goes.
-            self._legs.drop(leg)
+            self.legs.drop(leg)
             self._reason = "a placement was lost"
-        return self._settle(t_ns)
+        return self.settle(t_ns)
 
     def snapshot(self, rows: Iterable[SeenStop], asked_ns: int, t_ns: int) -> list[Action]:
         """The open conditional orders of the symbol, everybody's, as listed."""
@@ -206,7 +206,7 @@ class HardStopKeeper:
         trigger = self._aim_at.tightest or self._aim_at.behind(self.wanted)
         if self._other.look(by_id.values(), self.wanted, trigger=trigger):
             self.pace.unblock()  # Nothing there that would do: place ours.
-        for leg in self._legs:
+        for leg in self.legs:
             row = by_id.get(leg.client_id)
             if row is not None:
                 leg.is_listed = leg.is_verified = True
@@ -217,13 +217,13 @@ class HardStopKeeper:
                     self._stands(leg, t_ns)
             elif leg.phase is Phase.STANDING and self._lookups.is_gone(leg, asked_ns):
                 self._gone(leg, "absent from the exchange's list", t_ns)
-        return self._settle(t_ns)
+        return self.settle(t_ns)
 
     def adopt(self, seen: SeenStop, t_ns: int) -> list[Action]:
         """A listed stop of this epoch that is not known here: an earlier life of this process placed it."""
         leg = self._adopt(seen, t_ns)
         leg.is_listed = leg.is_verified = True
-        return self._settle(t_ns)
+        return self.settle(t_ns)
 
     def mark(self, price: Decimal, t_ns: int) -> None:
         """The mark price of the moment: a tighter stop is held back while it would trigger at once."""
@@ -242,15 +242,11 @@ class HardStopKeeper:
             self.pace.block(t_ns + self._timing.retry_first_ns)
         elif is_through(self.wanted.side, self._aimed_at(t_ns), mark):
             self._close_now("the price is beyond the hard stop, which cannot be placed", t_ns)
-        return self._settle(t_ns)
-
-    def on_time(self, t_ns: int) -> list[Action]:
-        """The clock: call it at `due_ns` or later."""
-        return self._settle(t_ns)
+        return self.settle(t_ns)
 
     def end(self, why: str) -> None:
         """The epoch ended: every stop of it is released. A triggered one is an order by now, and ends so."""
-        for leg in self._legs:
+        for leg in self.legs:
             if leg.phase is not Phase.TRIGGERED:
                 self._release(leg, why)
 
@@ -269,17 +265,13 @@ class HardStopKeeper:
             trigger=None if goal is None else goal.trigger,
             parts=() if goal is None else goal.parts,
             goal=0 if goal is None else goal.number,
-            stops=tuple(leg.record() for leg in self._legs),
+            stops=tuple(leg.record() for leg in self.legs),
         )
-
-    def newest(self) -> Leg | None:
-        """The newest confirmed stop, the first part of it where it is split."""
-        return self._legs.newest()
 
     def view(self) -> HardStopView:
         """How the position is protected now, as far as the exchange confirmed it."""
         return view_of(
-            self._legs,
+            self.legs,
             goal=self._goal,
             wanted=self.wanted,
             other=self._other.found,
@@ -288,35 +280,24 @@ class HardStopKeeper:
 
     # Settling ---------------------------------------------------------------------------------
 
-    def _settle(self, t_ns: int) -> list[Action]:
-        """Brings what stands towards what is wanted; the one place that decides."""
+    def settle(self, t_ns: int) -> list[Action]:
+        """Brings what stands towards what is wanted: the one place that decides. Call it at `due_ns`."""
         self.due_ns = NEVER_NS
-        self._expire(t_ns)
+        self._at(self.legs.expire(t_ns, answer_max_ns=self._timing.answer_max_ns))
         self._follow(t_ns)
-        if not self._legs.any_in(FIRED):
+        if not self.legs.any_in(FIRED):
             self._aim(t_ns)
             self._place(t_ns)
-        if self._legs.is_whole(self._goal):
+        if self.legs.is_whole(self._goal):
             self._confirm()
-        questions, ask_ns = self._lookups.due(self._legs, t_ns)
+        questions, ask_ns = self._lookups.due(self.legs, t_ns)
         self._requests.add(*questions)
         self._at(ask_ns)
         return self._requests.take()
 
-    def _expire(self, t_ns: int) -> None:
-        """A placement without an answer has an unknown outcome."""
-        for leg in self._legs:
-            if leg.phase is Phase.PLACING:
-                until_ns = leg.since_ns + self._timing.answer_max_ns
-                if t_ns < until_ns:
-                    self._at(until_ns)
-                else:
-                    leg.enter(Phase.UNKNOWN, t_ns)
-                    leg.asks, leg.ask_ns = 0, t_ns
-
     def _follow(self, t_ns: int) -> None:
         """A triggered stop must close the position soon, or the position is closed without it."""
-        for leg in self._legs:
+        for leg in self.legs:
             if leg.phase not in FIRED:
                 continue
             until_ns = leg.since_ns + self._timing.triggering_max_ns
@@ -350,9 +331,9 @@ class HardStopKeeper:
         due_ns = self.pace.next_ns(urgent=urgent)
         if t_ns < due_ns:
             self._at(due_ns)
-        elif self._legs.any_in(UNRESOLVED) and not urgent:
+        elif self.legs.any_in(UNRESOLVED) and not urgent:
             pass  # The answer that is waited for settles again.
-        elif self._legs.placements() < PLACEMENTS_OPEN_MAX:
+        elif self.legs.placements() < PLACEMENTS_OPEN_MAX:
             self._new_goal(trigger, parts, t_ns)
 
     def _new_goal(self, trigger: Decimal, parts: tuple[Decimal, ...], t_ns: int) -> Placement:
@@ -377,7 +358,7 @@ class HardStopKeeper:
     def _place(self, t_ns: int) -> None:
         """Places the parts that are missing."""
         goal = self._goal
-        missing = [] if goal is None else self._legs.missing(goal)
+        missing = [] if goal is None else self.legs.missing(goal)
         if goal is None or not missing:
             return
         until_ns = self.pace.blocked_until_ns
@@ -391,10 +372,10 @@ class HardStopKeeper:
         if tightest is not None and is_tighter(self.wanted.side, tightest, goal.trigger):
             # A tighter one was confirmed since this was decided: nothing looser is placed any more.
             goal = self._new_goal(tightest, goal.parts, t_ns)
-            missing = self._legs.missing(goal)
+            missing = self.legs.missing(goal)
         for part in missing:
             leg = self._issue.leg(goal, part, self.wanted, t_ns)
-            self._legs.add(leg)
+            self.legs.add(leg)
             self._requests.place(leg, self.wanted)
         self._at(t_ns + self._timing.answer_max_ns)
 
@@ -403,7 +384,7 @@ class HardStopKeeper:
         goal = self._goal
         assert goal is not None
         self._confirmed = goal
-        for leg in self._legs.surplus(goal):
+        for leg in self.legs.surplus(goal):
             self._release(leg, "replaced")
         self._issue.settled(goal)
 
@@ -422,21 +403,14 @@ class HardStopKeeper:
     def _take_over(self, leg: Leg, seen: SeenStop) -> None:
         """What the exchange says of a stop outranks what was asked for: the goal becomes what is there."""
         leg.stands_as(seen)
-        goal = self._goal
-        if goal is None or leg.placement != goal.number or leg.part >= len(goal.parts):
-            return
-        if leg.quantity != goal.parts[leg.part]:
-            parts = list(goal.parts)
-            parts[leg.part] = leg.quantity
-            self._goal = goal = Placement(goal.number, goal.trigger, tuple(parts))
-        if is_tighter(leg.side, goal.trigger, leg.trigger):
-            self._goal = Placement(goal.number, leg.trigger, goal.parts)
+        if self._goal is not None:
+            self._goal = self._goal.with_leg(leg)
 
     def _adopt(self, seen: SeenStop, t_ns: int) -> Leg:
         name = self._ids.read(seen.client_id)
         assert name is not None
         leg = Leg.of_seen(seen, name, side=self.wanted.side, t_ns=t_ns)
-        self._legs.add(leg)
+        self.legs.add(leg)
         self._issue.met(name.placement)
         if leg.phase is Phase.STANDING:
             self._stands(leg, t_ns)
@@ -444,15 +418,15 @@ class HardStopKeeper:
 
     def _gone(self, leg: Leg, how: str, t_ns: int) -> None:
         """A stop ended that nobody here cancelled: place it again, and tell."""
-        self._legs.drop(leg)
+        self.legs.drop(leg)
         self._reason = f"the hard stop is gone: {how}"
         self._requests.alarm(self.wanted, "hard_stop_gone", self._reason)
         self.pace.died(stood_ns=t_ns - leg.since_ns, t_ns=t_ns)
 
     def _rejected(self, leg: Leg, failure: str, t_ns: int) -> None:
         """The engine refused a triggered stop's order."""
-        if self._legs.fired_quantity(besides=leg) >= self.wanted.quantity:
-            self._legs.drop(leg)  # The others close it all: this one was surplus.
+        if self.legs.fired_quantity(besides=leg) >= self.wanted.quantity:
+            self.legs.drop(leg)  # The others close it all: this one was surplus.
         else:
             self._failed(leg, f"it was rejected when it triggered: {failure or 'no reason'}", t_ns)
 
@@ -461,7 +435,7 @@ class HardStopKeeper:
         if leg.phase is Phase.TRIGGERING:
             self._release(leg, "stuck")
         else:
-            self._legs.drop(leg)
+            self.legs.drop(leg)
         self._close_now(f"the hard stop failed: {how}", t_ns)
 
     def _close_now(self, cause: str, t_ns: int) -> None:
@@ -474,12 +448,12 @@ class HardStopKeeper:
 
     def _refused_as_through(self, leg: Leg, t_ns: int) -> None:
         """A placement would have triggered at once."""
-        standing = self._confirmed if self._legs.is_whole(self._confirmed) else None
+        standing = self._confirmed if self.legs.is_whole(self._confirmed) else None
         if standing is not None and is_tighter(leg.side, leg.trigger, standing.trigger):
             # A looser one stands and was not reached, so to close now would be a surprise. The tighter one
             # waits for the price; a larger quantity goes where the standing one is.
             self._aim_at.hold_back(t_ns + self.pace.move_interval_ns)
-            for newer in self._legs:
+            for newer in self.legs:
                 if newer.placement > standing.number:
                     self._release(newer, "held back")
             self._goal = standing
@@ -511,7 +485,7 @@ class HardStopKeeper:
     # Small things -----------------------------------------------------------------------------
 
     def _release(self, leg: Leg, why: str) -> None:
-        self._legs.drop(leg)
+        self.legs.drop(leg)
         self.released.append((leg, why))
 
     def _ask_position(self, why: str, t_ns: int) -> None:
@@ -529,4 +503,4 @@ class HardStopKeeper:
             self._goal = Placement(state.goal, state.trigger, state.parts)
         for record in state.stops:
             leg = Leg.of_record(record, symbol=state.symbol, side=state.side, t_ns=t_ns)
-            self._legs.add(leg)
+            self.legs.add(leg)

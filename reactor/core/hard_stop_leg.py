@@ -134,6 +134,11 @@ class Leg:
             self.phase, self.since_ns = phase, t_ns
             self.absent_ns = None
 
+    def ask(self, t_ns: int) -> None:
+        """Whether it was placed is not known: it is asked for from now on."""
+        self.enter(Phase.UNKNOWN, t_ns)
+        self.asks, self.ask_ns = 0, t_ns
+
     def stands_as(self, seen: SeenStop) -> None:
         """Takes over what the exchange says of it."""
         self.algo_id = seen.algo_id

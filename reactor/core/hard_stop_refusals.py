@@ -49,6 +49,12 @@ TOLD_AT_ONCE: Final = frozenset({Refusal.FULL, Refusal.AGAIN, Refusal.HOPELESS})
 SLOW: Final = frozenset({Refusal.FULL, Refusal.HOPELESS, Refusal.TAKEN})
 """Time alone mends none of these: tried again slowly."""
 
+THROUGH_MAX: Final = 3
+"""Refusals in a row because the trigger is already reached, beyond which no further look is taken."""
+
+TELL_AFTER_REFUSALS: Final = 3
+"""Passing refusals in a row before a person is told."""
+
 CANCEL_UNKNOWN_ORDER: Final = frozenset({-2011, -2013})
 """A cancelled order is not known: it ended, or the Algo service lags."""
 
