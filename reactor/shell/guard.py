@@ -9,6 +9,7 @@ a tape; so a tape of the session holds all that its decisions depended on, and a
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
@@ -94,6 +95,7 @@ class Guard:
             `mark_price`: its text. `private_seen_ns`: when the user stream last said anything.
         sources: where each symbol's prices come from, where that is not the stream.
         protections: the names of the positions' states of protection, kept by whoever proves it.
+        together: what is told of one event's decisions is written as one: the journal's turn.
         after: called with an event's decisions, once their orders have left. `changed`: called after every
             event that is no price. `links`: called with every change of a socket. `on_private`: called with every
             message of the user stream.
@@ -142,6 +144,7 @@ class Guard:
         self.private_seen_ns = 0
         self.sources: dict[str, str] = {}
         self.protections: dict[tuple[str, Side], str] = {}
+        self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self.after: list[Callable[[Sequence[Decision], int], None]] = []
         self.changed: list[Callable[[int], None]] = []
         self.links: list[Callable[[Link, int], None]] = []
@@ -304,6 +307,13 @@ class Guard:
             self._inside = False
 
     def _follow(self, decisions: Sequence[Decision], t_ns: int) -> None:
+        with self.together():
+            self._tell(decisions, t_ns)
+            for listener in self.after:
+                listener(decisions, t_ns)
+        self._show_touched(decisions, t_ns)
+
+    def _tell(self, decisions: Sequence[Decision], t_ns: int) -> None:
         for decision in decisions:
             self._audit.publish(Decided(decision=decision, id=self._id(decision)), t_ns=t_ns)
             match decision:
@@ -333,8 +343,8 @@ class Guard:
                         ),
                         t_ns=t_ns,
                     )
-        for listener in self.after:
-            listener(decisions, t_ns)
+
+    def _show_touched(self, decisions: Sequence[Decision], t_ns: int) -> None:
         touched = {(decision.symbol, decision.side) for decision in decisions if decision.side}
         for symbol, side in touched:
             machine = self._engine.positions.get((symbol, side))
