@@ -98,12 +98,9 @@ class HardStopKeeper:
     # What it is told --------------------------------------------------------------------------
 
     def want(self, wanted: WantedStop, t_ns: int, *, loosened: bool = False) -> list[Action]:
-        """Takes the position's size and the engine's stop.
+        """Takes the position's size and the engine's stop, of the same epoch.
 
-        Args:
-            wanted: of the same epoch.
-            t_ns: now.
-            loosened: an operator moved the stop away from the price on purpose: the hard stop may follow once.
+        `loosened`: an operator moved the stop away from the price on purpose; the hard stop may follow once.
         """
         self.wanted = wanted
         if loosened:
@@ -127,12 +124,7 @@ class HardStopKeeper:
     ) -> list[Action]:
         """A placement was refused for certain, or, for some codes, perhaps.
 
-        Args:
-            client_id: which.
-            code: the exchange's, None where it gave none.
-            words: what it said.
-            pause_ns: how long the exchange asks not to be asked (bans); 0 where it did not say.
-            t_ns: now.
+        `code` is the exchange's, None where it gave none; `pause_ns` how long it asks not to be asked.
         """
         leg = self.legs[client_id]
         kind = refusal_of(code)
@@ -388,7 +380,7 @@ class HardStopKeeper:
             self._release(leg, "replaced")
         self._issue.settled(goal)
 
-    # What happens to a stop -------------------------------------------------------------------
+    # What happens to a stop, and to a placement ---------------------------------------------
 
     def _stands(self, leg: Leg, t_ns: int) -> None:
         """A stop is confirmed."""
@@ -444,8 +436,6 @@ class HardStopKeeper:
         self.pace.block(t_ns + self._timing.close_again_ns)
         self._requests.close(self.wanted, cause, t_ns)
 
-    # Refusals ---------------------------------------------------------------------------------
-
     def _refused_as_through(self, leg: Leg, t_ns: int) -> None:
         """A placement would have triggered at once."""
         standing = self._confirmed if self.legs.is_whole(self._confirmed) else None
@@ -481,8 +471,6 @@ class HardStopKeeper:
             alarm = "hard_stop_full" if kind is Refusal.FULL else "hard_stop_refused"
             self._requests.alarm_once(self.wanted, alarm, self._reason)
         self.pace.block(t_ns + (self._timing.slow_ns if kind in SLOW else pause_ns))
-
-    # Small things -----------------------------------------------------------------------------
 
     def _release(self, leg: Leg, why: str) -> None:
         self.legs.drop(leg)
