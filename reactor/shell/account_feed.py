@@ -37,9 +37,10 @@ Value = TypeVar("Value")
 REQUESTS_KEPT = 1000
 """Order requests whose answer may still come, and orders whose client id is remembered."""
 
-ABSENT_AFTER_NS = 3_000_000_000
-"""An order that the exchange did not find when asked this long after it was sent never arrived: queries lag
-behind the matching engine by less (Binance documents "may lag"; seconds were seen)."""
+ABSENT_AFTER_NS = 61_000_000_000
+"""An order that the exchange did not find when asked this long after it was sent never arrived: it may be taken
+for as long as its `recvWindow` of at most 60 s and a second more allow. The gateway knows its own window, and
+compares position and fills beside; it says so sooner."""
 
 NOT_FOUND = -2013
 
@@ -250,7 +251,7 @@ class AccountFeed:
         wanted = reaction(
             code=None if error is None else error.code,
             status=message.status or 0,
-            text="" if error is None else error.msg,
+            text=message.text if error is None else error.msg,
             full=self.book.is_closing(request.symbol, slice_id(request.client_id, 0)),
         )
         event = engine_event(wanted)

@@ -28,7 +28,6 @@ from reactor.binance.messages import FAULTS
 from reactor.clock import Clock
 from reactor.config import Config
 from reactor.core.decisions import (
-    Alarm,
     Decision,
     Exit,
     HeldBack,
@@ -322,16 +321,6 @@ class Guard:
                     self._sender.ask(decision)
                 case OrdersCancelled() if self._sender is not None:
                     self._sender.cancel_epoch(decision)
-                case Alarm():
-                    self._audit.publish(
-                        AlarmRaised(
-                            kind="engine",
-                            text=f"{decision.symbol}: {decision.what}",
-                            symbol=decision.symbol,
-                            key=f"{decision.symbol}:{decision.side}:{decision.what[:40]}",
-                        ),
-                        t_ns=t_ns,
-                    )
                 case HeldBack():
                     self._audit.publish(
                         AlarmRaised(

@@ -1,5 +1,6 @@
 """Operators' commands, carried out on a guard: checked here, told to the engine as one line of the tape each."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from reactor.core.decisions import Side
@@ -13,9 +14,16 @@ from reactor.shell.inbox import Command, CommandName
 class GuardSteering:
     """What an operator may tell a guard. Every method answers with a line that says what was done."""
 
-    def __init__(self, guard: Guard) -> None:
-        """Steers this guard."""
-        self._guard = guard
+    def __init__(self, guard: Callable[[], Guard]) -> None:
+        """Steers the guard that this gives, which is there once the process has started."""
+        self._find = guard
+
+    @property
+    def _guard(self) -> Guard:
+        try:
+            return self._find()
+        except AttributeError:
+            raise ConfigError("the process is still starting; try again in a moment") from None
 
     async def pause(self, symbol: str | None, side: Side | None) -> str:
         """Stops rungs, harvests and trailing moves; stops, guards and the hard stop stay on."""

@@ -8,7 +8,7 @@ import msgspec
 import orjson
 
 from reactor.config import Config
-from reactor.core.decisions import Decision, Side
+from reactor.core.decisions import Decision, Opened, Side
 from reactor.core.epoch_state import EpochState, state_of
 from reactor.shell.assembly import StartState
 from reactor.shell.guard import Guard
@@ -16,6 +16,9 @@ from reactor.shell.journal.journal import Journal
 from reactor.shell.plan_choice import PlanChoice
 from reactor.shell.recorder import Recorder
 from reactor.shell.tape_format import LiveSession
+
+OPENING_WRITTEN_S: Final = 0.05
+"""How long an opening may hold up the loop until it is on the disk; a disk that is slower is told of."""
 
 EVERY_S: Final = 1.0
 """The longest that a new peak, or an order's progress, is not in the journal. Decisions are at once."""
@@ -74,6 +77,9 @@ class Keeping:
         for symbol, side in keys:
             self._save(symbol, side)
         self._journal.put_epochs(self._guard.pump.engine.epochs)
+        if any(isinstance(decision, Opened) for decision in decisions):
+            # An epoch is on the disk before an order may leave for it: its id is made of what stands there.
+            asyncio.get_running_loop().call_soon(self._journal.flush, OPENING_WRITTEN_S)
 
     def _save(self, symbol: str, side: Side) -> None:
         machine = self._guard.positions.get((symbol, side))

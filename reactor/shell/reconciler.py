@@ -169,11 +169,10 @@ class Reconciler:
         self.last_ns = now_ns
         self.done.set()
         told = tuple(one.text for one in differences if one.kind not in QUIET)
-        if whole or told:
-            self._audit.publish(
-                Reconciled(cause=cause, differences=told, took_ms=(now_ns - asked_ns) / 1e6),
-                t_ns=now_ns,
-            )
+        self._audit.publish(
+            Reconciled(cause=cause, differences=told, took_ms=(now_ns - asked_ns) / 1e6),
+            t_ns=now_ns,
+        )
         for one in differences:
             if one.kind in ALARMS:
                 self._audit.publish(
