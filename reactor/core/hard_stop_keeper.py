@@ -100,15 +100,13 @@ class HardStopKeeper:
     def want(self, wanted: WantedStop, t_ns: int, *, loosened: bool = False) -> list[Action]:
         """Takes the position's size and the engine's stop, of the same epoch.
 
-        `loosened`: an operator moved the stop away from the price on purpose; the hard stop may follow once.
+        `loosened`: an operator moved the stop; where that is away from the price, the hard stop follows once.
         """
         self.wanted = wanted
-        if loosened:
+        goal, trigger = self._goal, self._aim_at.behind(wanted)
+        if loosened and goal is not None and is_tighter(wanted.side, goal.trigger, trigger):
             self._aim_at.loosen()
-            self._confirmed = None
-            goal, trigger = self._goal, self._aim_at.behind(wanted)
-            if goal is not None and is_tighter(wanted.side, goal.trigger, trigger):
-                self._goal = None
+            self._confirmed = self._goal = None
         return self.settle(t_ns)
 
     def accepted(self, client_id: str, algo_id: int, t_ns: int) -> list[Action]:

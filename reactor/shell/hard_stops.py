@@ -22,7 +22,6 @@ from reactor.clock import Clock
 from reactor.config import HardStopConfig
 from reactor.core.decisions import Closed, Decision, OrdersCancelled, Side, StopKind, StopMoved
 from reactor.core.hard_stop import HardStops
-from reactor.core.hard_stop_levels import is_tighter
 from reactor.core.hard_stop_values import (
     SECOND_NS,
     Action,
@@ -157,8 +156,7 @@ class HardStopExecutor:
             rules=stop_rules(filters),
         )
         self._wanted[symbol, side] = wanted
-        now_ns = self._clock.now_ns()
-        self._act(self._stops.want(wanted, now_ns))
+        self._want(self._stops.want(wanted, self._clock.now_ns()))
 
     def know_positions(self) -> None:
         """Every open epoch has been told: from now on a stop of ours without one is an orphan."""
@@ -293,10 +291,16 @@ class HardStopExecutor:
         wanted = self._wanted.get(key)
         if wanted is None or wanted.epoch != moved.epoch:
             return
-        is_looser = is_tighter(moved.side, wanted.stop, moved.stop)
         self._wanted[key] = wanted = msgspec.structs.replace(wanted, stop=moved.stop)
-        loosened = is_looser and moved.kind is StopKind.MANUAL
-        self._act(self._stops.want(wanted, self._clock.now_ns(), loosened=loosened))
+        by_hand = moved.kind is StopKind.MANUAL
+        self._want(self._stops.want(wanted, self._clock.now_ns(), loosened=by_hand))
+
+    def _want(self, actions: list[Action]) -> None:
+        """Like `_act`, at next to no cost where nothing came of it: stops move with every tick."""
+        if actions:
+            self._act(actions)
+        else:
+            self._wake.set()
 
     def _act(self, actions: list[Action]) -> None:
         """Saves, tells, and lets `run` send."""

@@ -224,6 +224,18 @@ def test_only_an_operator_loosens_it_and_place_first() -> None:
     assert bench.view().trigger == Decimal("89.5")
 
 
+def test_an_operators_tighter_stop_keeps_what_stands_until_the_new_one_does() -> None:
+    bench = standing()
+    bench.stops.mark("BTCUSDT", Decimal("100.2"), bench.t_ns)
+    bench.want(stop="101", loosened=True)
+    assert of(Place, bench.log) == []  # held back, as ever
+    bench.stops.mark("BTCUSDT", Decimal(102), bench.t_ns)
+    bench.wait(1.1)
+    bench.refuse(-2021)
+    assert bench.view().trigger == Decimal("99.5")
+    assert of(CloseNow, bench.log) == []
+
+
 def test_a_tighter_one_is_held_back_while_the_mark_price_is_through_it() -> None:
     bench = standing()
     bench.stops.mark("BTCUSDT", Decimal("100.2"), bench.t_ns)
