@@ -13,7 +13,7 @@ from typing import Final
 from reactor.core.exact import text
 from reactor.core.hard_stop_aim import Aim
 from reactor.core.hard_stop_issue import Issue
-from reactor.core.hard_stop_leg import Leg, Phase
+from reactor.core.hard_stop_leg import FIRED_PHASES, Leg, Phase
 from reactor.core.hard_stop_legs import FIRED, UNRESOLVED, Legs, Placement
 from reactor.core.hard_stop_levels import (
     PARTS_MAX,
@@ -201,8 +201,8 @@ class HardStopKeeper:
             if row is not None:
                 leg.is_listed = leg.is_verified = True
                 self._take_over(leg, row)
-                if row.status == "TRIGGERING" and leg.phase not in FIRED:
-                    leg.enter(Phase.TRIGGERING, t_ns)
+                if row.status in FIRED_PHASES and leg.phase is not Phase.TRIGGERED:
+                    leg.enter(FIRED_PHASES[row.status], t_ns)
                 elif leg.phase in UNRESOLVED:
                     self._stands(leg, t_ns)
             elif leg.phase is Phase.STANDING and self._lookups.is_gone(leg, asked_ns):

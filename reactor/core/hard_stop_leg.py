@@ -28,6 +28,10 @@ class Phase(Enum):
     TRIGGERED = "triggered"
 
 
+FIRED_PHASES = {"TRIGGERING": Phase.TRIGGERING, "TRIGGERED": Phase.TRIGGERED}
+"""What the exchange calls a stop that fired and has not ended."""
+
+
 class Leg:
     """One stop. `since_ns` is when its phase began."""
 
@@ -111,7 +115,7 @@ class Leg:
             attempt=name.attempt,
             trigger=seen.trigger,
             quantity=seen.quantity,
-            phase=Phase.TRIGGERING if seen.status == "TRIGGERING" else Phase.STANDING,
+            phase=FIRED_PHASES.get(seen.status, Phase.STANDING),
             t_ns=t_ns,
             algo_id=seen.algo_id,
         )

@@ -587,6 +587,15 @@ def test_one_that_hangs_in_triggering_is_closed_without() -> None:
     assert bench.alarms() == ["hard_stop_failed"]
 
 
+@pytest.mark.parametrize("status", ["TRIGGERING", "TRIGGERED"])
+def test_a_list_tells_of_a_trigger_that_the_stream_lost(status: str) -> None:
+    bench = Bench()
+    bench.accept()
+    bench.list_shows(bench.seen(status=status))
+    assert bench.view().state == "triggering"
+    assert len(of(CloseNow, bench.wait(2.1))) == 1
+
+
 def test_its_engine_order_seen_first_stops_the_triggering_clock() -> None:
     bench = Bench()
     bench.accept()
