@@ -8,10 +8,10 @@ import asyncio
 import random
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from reactor.audit import Audit
+from reactor.audit import Audit, Watcher
 from reactor.binance.urls import environment
 from reactor.clock import SystemClock
 from reactor.config import Config
@@ -73,8 +73,23 @@ def run(config: Config, variables: Mapping[str, str], *, shows_table: bool = Fal
         return runner.run(live(config, variables, shows_table=shows_table))
 
 
-async def live(config: Config, variables: Mapping[str, str], *, shows_table: bool) -> int:
-    """The live process on the running loop; see `run`."""
+async def live(
+    config: Config,
+    variables: Mapping[str, str],
+    *,
+    shows_table: bool,
+    stop: asyncio.Event | None = None,
+    watchers: Sequence[Watcher] = (),
+) -> int:
+    """The live process on the running loop; see `run`.
+
+    Args:
+        config: validated.
+        variables: the process's environment.
+        shows_table: whether a live table is drawn.
+        stop: ends it when set; SIGTERM and SIGINT do where none is given.
+        watchers: see everything that happens.
+    """
     where = environment(config.environment)
     credentials = load_credentials(variables, warn=say)
     transport, why = create_transport(config.streams.transport)
@@ -93,9 +108,13 @@ async def live(config: Config, variables: Mapping[str, str], *, shows_table: boo
     tell = say if oversight.terminal is None else oversight.terminal.say
     journal = _open_journal(config, clock, tell)
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    for watcher in watchers:
+        audit.watch(watcher)
+    if stop is None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+    told = stop
     try:
         journal.subscribe(audit, later=loop.call_soon_threadsafe)
         process = LiveProcess(
@@ -116,7 +135,7 @@ async def live(config: Config, variables: Mapping[str, str], *, shows_table: boo
             tell(f"status, metrics and control at {at}")
 
         async def guarded() -> None:
-            await process.run(stop)
+            await process.run(told)
             await oversight.drain()
 
         await alongside(oversight.works(), guarded)

@@ -39,6 +39,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "add_tape_commands",
         "import recordings of other programs, and look into tapes",
     ),
+    "demo": (
+        "reactor.demo.commands",
+        "add_demo_command",
+        "see it work, with a simulated exchange and no keys",
+    ),
     "run": ("reactor.commands", "add_run_command", "guard an account"),
     **{
         name: ("reactor.control.commands", f"add_{name.replace('-', '_')}_command", does)
