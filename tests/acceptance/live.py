@@ -1,6 +1,8 @@
 """The guard of an acceptance script: `LiveProcess` with real sockets, in the script's own event loop."""
 
 import asyncio
+import contextlib
+import io
 import random
 import re
 import zlib
@@ -267,11 +269,13 @@ def sessions(folder: Path) -> list[list[Path]]:
 def replays(folder: Path) -> None:
     """Every tape decides again what the run decided, and asks for the orders that it sent."""
     for path in tapes(folder):
-        try:
+        told = io.StringIO()
+        with (
+            contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())),
+            contextlib.redirect_stderr(told),
+        ):
             code = main(["replay", str(path), "--json", "--verify"])
-        except SystemExit as end:
-            code = end.code  # type: ignore[assignment]
-        assert code == 0, f"{path.name} does not replay as it was decided"
+        assert code == 0, f"{path} does not replay as it was decided: {told.getvalue()}"
 
 
 async def tidy(exchange: Exchange, *, late: int = 0) -> None:
