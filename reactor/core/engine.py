@@ -281,6 +281,9 @@ class Engine:
             return out
         if market.ticks and t_event_ms <= market.t_event_ms:
             market.duplicates += 1
+            if t_event_ms == market.t_event_ms:
+                # Nothing happened since: the price that is known is the price of now.
+                market.t_recv_ns = t_recv_ns
             return out
         self._take(market, price, ask, market.last_id, t_event_ms, t_recv_ns, out)
         if source == "mark":
