@@ -21,6 +21,9 @@ def replayed(world: World) -> tuple[list[Line], ReplayResult, list[str]]:
 
 def difference(world: World) -> str | None:
     """The first difference between what was decided live and in the replay; None where there is none."""
+    if not world.tapes:
+        # The exchange was never reached, so nothing was decided.
+        return "decided without a tape" if world.lines else None
     lines, result, _ = replayed(world)
     for number, (live, again) in enumerate(zip_longest(world.lines, lines)):
         if live != again:

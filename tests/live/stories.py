@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -106,7 +107,7 @@ def drawn(seed: int, folder: Path, *, seconds: float = 100.0) -> Story:
         tables["mode"] = "dry_run"
     latency_s = chance.choice(((0.0, 0.0), (0.001, 0.02), (0.02, 0.4)))
     return Story(
-        act=lambda world: _deeds(world, random.Random(seed + 1), seconds=seconds),
+        act=trading(seed=seed + 1, seconds=seconds),
         folder=folder,
         seed=seed,
         scenario=scenario,
@@ -117,6 +118,11 @@ def drawn(seed: int, folder: Path, *, seconds: float = 100.0) -> Story:
         late_s=chance.choice((0.0, 0.002, 0.05)),
         title=f"{scenario}, {'hedge' if hedge else 'one-way'}, {', '.join(names)}, {plans}",
     )
+
+
+def trading(*, seed: int, seconds: float) -> Callable[[World], Awaitable[None]]:
+    """Somebody trades on the account for so long, and an operator commands."""
+    return lambda world: _deeds(world, random.Random(seed), seconds=seconds)
 
 
 async def _deeds(world: World, chance: random.Random, *, seconds: float) -> None:

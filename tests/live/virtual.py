@@ -72,6 +72,7 @@ class Story:
         tables: the configuration, as the file would have it.
         faults: armed at the start.
         late_s: how late timers may fire.
+        journal: the journal's file; None keeps it in memory.
     """
 
     act: "Callable[[World], Awaitable[None]]"
@@ -85,6 +86,8 @@ class Story:
     latency_s: tuple[float, float] = (0.0, 0.0)
     late_s: float = 0.0
     keep_events: bool = True
+    keep_lines: bool = True
+    journal: str | None = None
     before: "Callable[[World], None] | None" = None
     title: str = ""
 
@@ -114,7 +117,8 @@ class World:
         self.kinds: dict[str, int] = {}
         self.audit = Audit()
         self.audit.watch(self._keep)
-        self.journal = Journal.open(None, clock=self.clock, inline=True)
+        path = None if story.journal is None else story.folder / story.journal
+        self.journal = Journal.open(path, clock=self.clock, inline=True, durable=False)
         self.process = LiveProcess(
             self._config(),
             environment=ENVIRONMENT,
@@ -154,7 +158,7 @@ class World:
         self.kinds[name] = self.kinds.get(name, 0) + 1
         if self.story.keep_events:
             self.events.append(event)
-        if isinstance(event.what, Decided):
+        if isinstance(event.what, Decided) and self.story.keep_lines:
             line = line_of(event.what.decision)
             if line is not None:
                 self.lines.append(line)
