@@ -203,7 +203,7 @@ class Guard:
         self.private_seen_ns = t_ns
         self._take("private", message, t_ns)
         for listener in self.on_private:
-            listener(message, t_ns)
+            self._call(listener, message, t_ns)
 
     def order_sent(self, message: bytes) -> None:
         """Takes an order request as it left."""
@@ -226,7 +226,7 @@ class Guard:
         t_ns = self._now()
         self._take("link", msgspec.json.encode(link), t_ns)
         for listener in self.links:
-            listener(link, t_ns)
+            self._call(listener, link, t_ns)
 
     def command(self, command: Command) -> None:
         """Takes a command of an operator, or of this process itself."""
@@ -278,7 +278,7 @@ class Guard:
         self._act(decisions, t_ns, 0, (channel, message, direction))
         if channel not in MARKET_CHANNELS:
             for listener in self.changed:
-                listener(t_ns)
+                self._call(listener, t_ns)
 
     def _act(
         self,
@@ -294,7 +294,7 @@ class Guard:
             if self._sender is not None:
                 for decision in decisions:
                     if type(decision) is Exit:
-                        sent += self._sender.send(decision, t_event_ms=t_event_ms, t_recv_ns=t_ns)
+                        sent += self._send(decision, t_event_ms, t_ns)
             if line is not None:
                 self._write(t_ns, *line)
             for message in sent:
@@ -305,12 +305,48 @@ class Guard:
         finally:
             self._inside = False
 
+    def _send(self, exit_: Exit, t_event_ms: int, t_ns: int) -> list[bytes]:
+        """Sends one exit. A fault of ours in it must not keep the next one back, nor leave this one forgotten."""
+        assert self._sender is not None
+        try:
+            return self._sender.send(exit_, t_event_ms=t_event_ms, t_recv_ns=t_ns)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the outcome is not known
+            self._fault("an exit", error, t_ns, symbol=exit_.symbol)
+            outcome = Command(
+                command="outcome",
+                symbol=exit_.symbol,
+                side=exit_.side,
+                order_id=exit_.order_id,
+                event="unknown",
+                by="guard",
+            )
+            self._waiting.append(("control", msgspec.json.encode(outcome), "in"))
+            return []
+
     def _follow(self, decisions: Sequence[Decision], t_ns: int) -> None:
         with self.together():
             self._tell(decisions, t_ns)
             for listener in self.after:
-                listener(decisions, t_ns)
+                self._call(listener, decisions, t_ns)
         self._show_touched(decisions, t_ns)
+
+    def _call(self, listener: Callable[..., None], *arguments: object) -> None:
+        """Tells a listener; what it raises is told, and reaches nobody else."""
+        try:
+            listener(*arguments)
+        except Exception as error:  # noqa: BLE001 - who follows must not stop who acts
+            self._fault("what follows an event", error, self._last_ns)
+
+    def _fault(self, where: str, error: Exception, t_ns: int, *, symbol: str = "") -> None:
+        self._audit.publish(
+            AlarmRaised(
+                kind="fault",
+                text=f"{where} failed here: {type(error).__name__}: {error}; this is a bug of ours",
+                symbol=symbol,
+                key=f"fault:{where}:{type(error).__name__}",
+            ),
+            t_ns=t_ns,
+        )
 
     def _tell(self, decisions: Sequence[Decision], t_ns: int) -> None:
         for decision in decisions:
