@@ -165,7 +165,7 @@ class Guard:
         try:
             frame = _decode(message).data
             kind = type(frame)
-            if t_ns >= pump.due_ns or self._inside:
+            if t_ns >= pump.due_ns or self._inside or self.faulted:
                 raise ValueError  # timers fire first, on the long way
             t_event_ms = frame.E
             if kind is AggTrade and frame.st == 1:
@@ -183,8 +183,8 @@ class Guard:
         except (*FAULTS, DecodeError):
             self._take(route, message, t_ns)
             return
-        except InvariantError as error:
-            self._broken(error, t_ns)
+        except (InvariantError, AssertionError) as error:
+            self._broken(error, t_ns, symbol=frame.s)
             return
         if decisions:
             pump.now_ns = t_ns
@@ -269,9 +269,10 @@ class Guard:
     def _one(self, channel: Channel, message: bytes, t_ns: int, direction: Direction) -> None:
         decisions: Sequence[Decision] = ()
         try:
-            raw = msgspec.Raw(message)
-            decisions = self.pump.take(TapeLine(t_ns, channel, raw, direction))
-        except InvariantError as error:
+            if not (channel in MARKET_CHANNELS and self._is_faulted(message)):
+                raw = msgspec.Raw(message)
+                decisions = self.pump.take(TapeLine(t_ns, channel, raw, direction))
+        except (InvariantError, AssertionError) as error:
             self._broken(error, t_ns)
         if channel == "market":
             self._note_mark(message, t_ns)
@@ -412,7 +413,7 @@ class Guard:
         t_ns = self._now()
         try:
             decisions = self.pump.on_time(t_ns)
-        except InvariantError as error:
+        except (InvariantError, AssertionError) as error:
             self._broken(error, t_ns)
             decisions = ()
         self.pump.now_ns = max(self.pump.now_ns, t_ns)
@@ -435,9 +436,21 @@ class Guard:
             self.mark_seen_ns[frame.s] = t_ns
             self.mark_price[frame.s] = frame.p
 
-    def _broken(self, error: InvariantError, t_ns: int) -> None:
-        """A rule that money depends on would have been broken: say so; the hard stop stands."""
-        symbol = str(error).partition(":")[0]
+    def _is_faulted(self, message: bytes) -> bool:
+        """Whether a frame is of a symbol that is not looked at any more."""
+        if not self.faulted:
+            return False
+        try:
+            return getattr(_decode(message).data, "s", "") in self.faulted
+        except FAULTS:
+            return False
+
+    def _broken(self, error: Exception, t_ns: int, *, symbol: str = "") -> None:
+        """A rule that money depends on would have been broken: nothing is decided for the symbol any more.
+
+        Its hard stop stands, its protection is told as missing, and a person is told now.
+        """
+        symbol = symbol or str(error).partition(":")[0]
         self.faulted[symbol] = str(error)
         self._audit.publish(
             AlarmRaised(
