@@ -49,6 +49,7 @@ class Engine:
         due_ns: no later than the instant at which the clock next has something to do (nanoseconds since
             the Unix epoch).
         positions: the machines of the open epochs by (symbol, side).
+        ignored: positions that adoption left alone: until they are flat, nothing opens an epoch for them.
     """
 
     __slots__ = (
@@ -63,6 +64,7 @@ class Engine:
         "_order_ids",
         "_plan_for",
         "due_ns",
+        "ignored",
         "positions",
     )
 
@@ -101,6 +103,7 @@ class Engine:
             self._markets.book,
         )
         self.positions: dict[tuple[str, Side], Machine] = {}
+        self.ignored: set[tuple[str, Side]] = set()
         self.due_ns = NEVER_NS
 
     # Ticks ------------------------------------------------------------------------------------
@@ -423,7 +426,9 @@ class Engine:
         out = self._due(report.t_ns)
         machine = self.positions.get((report.symbol, report.side))
         if machine is None:
-            if report.quantity > 0:
+            if not report.quantity:
+                self.unexpect(report.symbol, report.side)
+            elif (report.symbol, report.side) not in self.ignored:
                 self._open_reported(report, out)
             return out
         market = self._markets.of_machine(machine)
@@ -461,7 +466,7 @@ class Engine:
         quote = market.quote()
         price = None if quote is None else quote.long if report.side == "LONG" else quote.short
         waits = self._stop_awaiting(market, report.side)
-        adopts = self._on_adopt if report.snapshot or waits else None
+        adopts = self._on_adopt if report.snapshot or report.adopted or waits else None
         position = Awaited(
             report.side,
             report.quantity,
@@ -478,7 +483,8 @@ class Engine:
         self._settle(market)
 
     def unexpect(self, symbol: str, side: Side) -> None:
-        """Forgets a position that waits for its market's first price: it is flat by now."""
+        """Forgets a position that waits for its market's first price, or is ignored: it is flat by now."""
+        self.ignored.discard((symbol, side))
         for market in self._markets:
             if market.symbol == symbol and self._stop_awaiting(market, side):
                 self._settle(market)
@@ -486,6 +492,14 @@ class Engine:
     def awaited(self) -> set[str]:
         """The symbols of positions that wait for their market's first price."""
         return {market.symbol for market in self._markets if market.awaited}
+
+    def awaited_quantity(self, symbol: str, side: Side) -> Decimal | None:
+        """The size of a position that waits for its market's first price; None where none does."""
+        for market in self._markets:
+            for position in market.awaited:
+                if market.symbol == symbol and position.side == side:
+                    return position.quantity
+        return None
 
     def _stop_awaiting(self, market: Market, side: Side) -> bool:
         waiting = [position for position in market.awaited if position.side == side]
@@ -532,6 +546,7 @@ class Engine:
         held: list[Decision] = []
         if position.adopts is not None:
             if position.adopts == "ignore" and machine.is_under_water:
+                self.ignored.add((machine.symbol, machine.side))
                 out.append(_ignored(machine, t_ns=t_ns))
                 return
             machine.adopt(position.adopts, t_ns=t_ns, out=held)
