@@ -20,6 +20,7 @@ from reactor.core.candles import Candle, CandleSeries
 from reactor.core.decisions import Alarm, Decision, Reason, Side
 from reactor.core.events import OnAdopt, PositionReport
 from reactor.core.exact import from_float, text
+from reactor.core.gap import Gaps, Span, Window
 from reactor.core.ladder import Filters
 from reactor.core.lifecycle import Event
 from reactor.core.machine import Machine
@@ -57,6 +58,7 @@ class Engine:
         "_epochs",
         "_fills",
         "_filters_for",
+        "_gaps",
         "_last",
         "_mark",
         "_markets",
@@ -95,6 +97,7 @@ class Engine:
         self._order_ids = order_ids
         self._on_adopt = on_adopt
         self._epochs = 0
+        self._gaps = Gaps()
         self._markets = Markets(plan_for, fixed_atr or {})
         # The tick path looks its market up without a call.
         self._last, self._mark, self._book = (
@@ -558,6 +561,7 @@ class Engine:
         self.positions[machine.symbol, machine.side] = machine
         market.machines.append(machine)
         market.machines.sort(key=lambda machine: machine.side)
+        self._gaps.opened(market, machine)
 
     def restore(self, machine: Machine) -> None:
         """Takes up the machine of an epoch that was open when the process ended."""
@@ -641,6 +645,23 @@ class Engine:
         for market in self._markets:
             for series in market.series.values():
                 series.interrupt()
+
+    def on_blind(self, symbol: str, source: Source) -> None:
+        """A symbol's prices stopped coming: how its positions stand now is what `on_gap` begins with."""
+        market = self._markets.get(source, symbol)
+        if market is not None:
+            self._gaps.begin(market)
+
+    def on_gap(
+        self, symbol: str, source: Source, spans: Sequence[Span], window: Window, *, t_ns: int
+    ) -> Sequence[Decision]:
+        """Takes the prices of a gap, in order: what a position may still make of them (`core.gap`)."""
+        out = self._due(t_ns)
+        market = self._markets.get(source, symbol)
+        if market is not None:
+            self._gaps.audit(market, spans, window, t_ns=t_ns, out=out)
+            self._settle(market)
+        return out
 
     def on_cost(self, symbol: str, side: Side, paid: Decimal) -> None:
         """Counts commission or funding paid for a position (negative when received), in quote units."""

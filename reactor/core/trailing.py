@@ -59,6 +59,13 @@ class Trailing:
         distance = levels.trailing_distance(self._plan, peak=self.peak, atr=atr)
         return None if distance is None else floor_to(subtract(self.peak, distance), self._tick)
 
+    def recover(self, peak: Decimal) -> bool:
+        """Takes a peak that was missed; answers whether it is better than the one known."""
+        if self.peak is not None and peak <= self.peak:
+            return False
+        self.restore(peak)
+        return True
+
     def restore(self, peak: Decimal | None) -> None:
         """Takes the peak of an earlier process; None where the rule was not active yet."""
         self.peak = peak
