@@ -28,6 +28,7 @@ from reactor.binance.messages import FAULTS
 from reactor.clock import Clock
 from reactor.config import Config
 from reactor.core.decisions import (
+    Alarm,
     Decision,
     Exit,
     HeldBack,
@@ -358,6 +359,16 @@ class Guard:
                     self._sender.ask(decision)
                 case OrdersCancelled() if self._sender is not None:
                     self._sender.cancel_epoch(decision)
+                case Alarm(kind=kind) if kind:
+                    self._audit.publish(
+                        AlarmRaised(
+                            kind=kind,
+                            text=decision.what,
+                            symbol=decision.symbol,
+                            key=f"{kind}:{decision.symbol}:{decision.side or ''}",
+                        ),
+                        t_ns=t_ns,
+                    )
                 case HeldBack():
                     self._audit.publish(
                         AlarmRaised(
