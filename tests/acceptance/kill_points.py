@@ -253,8 +253,7 @@ async def _(scene: Scene) -> None:
     scene.exchange.fault("hang", {"path": ORDER}, executed=False, count=0)
     scene.exchange.price(BTC, THROUGH)
     await until(lambda: scene.exchange.sent(BTC), "the close sent")
-    assert scene.guard._process is not None
-    scene.guard._process.terminate()
+    scene.guard.signal_end()
     await until(lambda: len(scene.exchange.sent(BTC)) > 1 or not scene.guard.is_alive, "pursued")
     scene.guard.kill()
     scene.exchange.door("faults", method="DELETE")
