@@ -105,6 +105,9 @@ def drawn(seed: int, folder: Path, *, seconds: float = 100.0) -> Story:
     }
     if chance.random() < 0.15:
         tables["mode"] = "dry_run"
+    restarts: list[tuple[float, bool]] = []
+    if chance.random() < 0.35:
+        restarts = [(chance.uniform(1, seconds / 2), chance.random() < 0.5) for _ in range(2)]
     latency_s = chance.choice(((0.0, 0.0), (0.001, 0.02), (0.02, 0.4)))
     return Story(
         act=trading(seed=seed + 1, seconds=seconds),
@@ -116,7 +119,10 @@ def drawn(seed: int, folder: Path, *, seconds: float = 100.0) -> Story:
         faults=[rule for name in names for rule in FAULTS[name]],
         latency_s=latency_s,
         late_s=chance.choice((0.0, 0.002, 0.05)),
-        title=f"{scenario}, {'hedge' if hedge else 'one-way'}, {', '.join(names)}, {plans}",
+        journal="journal.db",
+        restarts=restarts,
+        title=f"{scenario}, {'hedge' if hedge else 'one-way'}, {', '.join(names)}, {plans},"
+        f" restarts {restarts}",
     )
 
 
