@@ -51,6 +51,8 @@ class Engine:
             the Unix epoch).
         positions: the machines of the open epochs by (symbol, side).
         ignored: positions that adoption left alone: until they are flat, nothing opens an epoch for them.
+        is_time_held: while it is, no timer fires. What an earlier process left may be over by now: a time stop
+            or a retry of its epochs must not close a position that somebody opened since.
     """
 
     __slots__ = (
@@ -67,6 +69,7 @@ class Engine:
         "_plan_for",
         "due_ns",
         "ignored",
+        "is_time_held",
         "positions",
     )
 
@@ -108,6 +111,7 @@ class Engine:
         self.positions: dict[tuple[str, Side], Machine] = {}
         self.ignored: set[tuple[str, Side]] = set()
         self.due_ns = NEVER_NS
+        self.is_time_held = False
 
     # Ticks ------------------------------------------------------------------------------------
 
@@ -290,6 +294,10 @@ class Engine:
             if t_event_ms == market.t_event_ms:
                 # Nothing happened since: the price that is known is the price of now.
                 market.t_recv_ns = t_recv_ns
+            return out
+        if market.suspect is not None and t_event_ms <= market.suspect.t_event_ms:
+            # The same observation, asked for again, confirms nothing.
+            market.duplicates += 1
             return out
         self._take(market, price, ask, market.last_id, t_event_ms, t_recv_ns, out)
         if source == "mark":
@@ -732,7 +740,7 @@ class Engine:
 
     def _due(self, now_ns: int) -> list[Decision]:
         out: list[Decision] = []
-        while now_ns >= self.due_ns:
+        while now_ns >= self.due_ns and not self.is_time_held:
             dues = (market.due_ns for market in self._markets)
             due = min((due for due in dues if due is not None), default=NEVER_NS)
             self.due_ns = due
