@@ -4,6 +4,7 @@ What stands here is the part of the engine that every tick goes through. It keep
 matter asks for what only the engine knows (what is due, how a position opens, what to arm) by three methods.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -27,7 +28,7 @@ from reactor.errors import DecodeError
 NEVER_NS = 1 << 62
 
 
-class TickPath:
+class TickPath(ABC):
     """What ticks go through; the engine is one.
 
     Attributes:
@@ -46,14 +47,15 @@ class TickPath:
 
     # What the engine does ---------------------------------------------------------------------
 
+    @abstractmethod
     def _due(self, now_ns: int) -> list[Decision]:
         """Fires what is due at or before an instant."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _settle(self, market: Market) -> None:
         """Forgets ended epochs and arms a market again."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _open(
         self,
         market: Market,
@@ -65,7 +67,6 @@ class TickPath:
         out: list[Decision],
     ) -> None:
         """Opens the epoch of a position."""
-        raise NotImplementedError
 
     # Ticks ------------------------------------------------------------------------------------
 
