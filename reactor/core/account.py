@@ -14,6 +14,7 @@ import msgspec
 
 from reactor.core.account_trades import (
     Trade,
+    first_of_life,
     held,
     profit,
     reduced_side,
@@ -34,6 +35,12 @@ NAMING_NS = 1_000_000_000
 SNAPSHOT_RACE_NS = 1_000_000_000
 """How long after a report a snapshot row without a time of its own may still be the older of the two: an
 answer takes a round trip, during which the position may have changed."""
+
+CLOCKS_MS = 5_000
+"""How far our clock may be behind the exchange's for a trade not to be later than the epoch that it opened."""
+
+MISSED_KEPT_NS = 10_000_000_000
+"""How long fills that were asked for explain a snapshot: both are asked for together."""
 
 TRADE_IDS_KEPT = 1000
 """Trades remembered per symbol, to know a duplicate from two overlapping sockets."""
@@ -119,6 +126,8 @@ class AccountBook:
         # The newest trade of each symbol that an earlier process counted.
         self._counted: dict[str, int] = {}
         self._endings: dict[tuple[str, Side], _Ending] = {}
+        # Fills that were asked for, until the snapshot that they explain.
+        self._missed: dict[_Key, list[Trade]] = {}
         # Commissions of trades that came before the report that opens the position.
         self._early_costs: dict[_Key, tuple[int, Decimal]] = {}
 
@@ -252,12 +261,21 @@ class AccountBook:
         since_ns = t_ns if asked_ns is None else min(asked_ns, t_ns)
         if self._is_old_news(key, content, t_event_ms, t_ns=since_ns, snapshot=snapshot):
             return out
+        newest_ms = self._newest_ms.get(key)
         if t_event_ms is not None:
-            if t_event_ms > self._newest_ms.get(key, -1):
+            if t_event_ms > (newest_ms or -1):
                 self._newest_ms[key] = t_event_ms
                 self._said_at_newest[key] = set()
             self._said_at_newest[key].add(content)
             self._heard_ns[key] = t_ns
+        missed = self._missed.pop(key, [])
+        if snapshot and t_event_ms is not None and amount:
+            trades = [
+                trade
+                for trade in missed
+                if trade.t_event_ms <= t_event_ms and t_ns - trade.t_ns < MISSED_KEPT_NS
+            ]
+            self._end_unseen(key, first_of_life(amount, trades), newest_ms, t_ns, out)
         self._amounts[key] = (amount, entry)
         flips = position_side == "BOTH" and amount != 0
         for side in sides(position_side):
@@ -388,6 +406,46 @@ class AccountBook:
         if self._virtual is not None and key in self._virtual:
             return True
         return self._management.manages(*key, report.quantity, report.entry)
+
+    # Lives that nobody saw ---------------------------------------------------------------------
+
+    def on_missed(self, trades: Sequence[Trade]) -> None:
+        """Takes fills that were asked for, oldest first and none missing: kept for the snapshot that follows.
+
+        A position that was closed and opened again while nobody listened looks like one that was open all the
+        time. Its epoch is another one, and nothing of the old one may reach it: its fills tell.
+        """
+        by_key: dict[_Key, list[Trade]] = {}
+        for trade in trades:
+            by_key.setdefault((trade.symbol, trade.position_side), []).append(trade)
+        self._missed.update(by_key)
+
+    def _end_unseen(
+        self, key: _Key, first: Trade | None, newest_ms: int | None, t_ns: int, out: list[Decision]
+    ) -> None:
+        """Ends the epochs that are older than the present life of their position.
+
+        Args:
+            key: which position.
+            first: the trade that began its present life, where the fills reach back to it.
+            newest_ms: the exchange's time of the last report before this one; None in a process that had none.
+            t_ns: receive time.
+            out: where decisions go.
+        """
+        if first is None:
+            return
+        symbol, position_side = key
+        for side in sides(position_side):
+            machine = self._engine.positions.get((symbol, side))
+            since_ms = newest_ms
+            if since_ms is None and machine is not None:
+                since_ms = machine.opened_ns // 1_000_000 + CLOCKS_MS
+            if since_ms is None or first.t_event_ms <= since_ms:
+                continue
+            if self._holds(symbol, side, position_side):
+                self._end(symbol, side, None, t_ns, out)
+            if self._virtual is not None and self._is_row_of(symbol, side, position_side):
+                self._virtual.forget(symbol, side)
 
     # Trades -----------------------------------------------------------------------------------
 
