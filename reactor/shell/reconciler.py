@@ -200,7 +200,11 @@ class Reconciler:
         wanted = needs(differences)
         if Need.MODE in wanted and mode is None:
             mode = await self._read(ACCOUNT, weight=5)
-        trades = [await self._trades(symbol) for symbol in sorted(wanted.get(Need.TRADES, ()))]
+        asked = wanted.get(Need.TRADES, frozenset())
+        if whole:
+            # Only fills tell that a position was closed and opened again while nobody listened.
+            asked |= self._guard.symbols()
+        trades = [await self._trades(symbol) for symbol in sorted(asked)]
         # Mode first, since it says how positions are read; fills before the positions that they explain.
         for answer in (mode, *orders, *trades, positions):
             if answer is not None:
