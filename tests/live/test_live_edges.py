@@ -228,7 +228,7 @@ def test_a_part_that_fails_during_the_start_ends_the_process(
     async def fail(_: Reconciler) -> None:
         raise RuntimeError("a bug")
 
-    async def act(world: World) -> None:
+    async def act(_: World) -> None:
         await asyncio.sleep(60)
         raise AssertionError("it still runs")
 
