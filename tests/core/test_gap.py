@@ -22,6 +22,10 @@ RUNGS = "[[targets]]\npct = 0.05\nclose = 0.5\n[[targets]]\npct = 0.08\nclose = 
 class Blind(Story):
     """A story with a gap in it."""
 
+    def at(self, seconds: float) -> "Blind":
+        super().at(seconds)
+        return self
+
     def blind(self) -> None:
         """Prices stop coming now."""
         self.from_ms = self.now_ns // 1_000_000
@@ -103,6 +107,14 @@ def test_where_nothing_fresh_came_the_last_recorded_price_is_the_current_one() -
     said = story.gap(*trades(15, "100.8", "99.7"))
     assert said[0] == "held stop 99.792"
     assert story.stop() == "stop_loss 90"
+
+
+def test_a_position_that_never_saw_a_price_goes_by_the_record() -> None:
+    story = Blind(WIDE)
+    story.position(2, 100)
+    story.at(10).blind()
+    story.at(30)
+    assert story.gap(*trades(15, 110, "109.5")) == ["stop trailing_stop 108.9"]
 
 
 def test_a_peak_never_fires_in_its_own_candle() -> None:
