@@ -72,6 +72,7 @@ class Protecting:
         self._contracts = contracts
         self._hedge = hedge
         self._told: dict[Key, _Told] = {}
+        self._waiting_ns: dict[str, int] = {}
         self.proof = ProofOfProtection(blind_ms=blind_ms)
         guard.after.append(self._after)
         guard.changed.append(self._changed)
@@ -92,6 +93,7 @@ class Protecting:
     def look(self) -> None:
         """Looks at every guarded position now, and tells what changed."""
         now_ns = self._clock.now_ns()
+        self._look_at_waiting(now_ns)
         guarded = [self._guarded(machine, now_ns) for machine in self._guard.positions.values()]
         for found in self.proof.look(guarded, now_ns):
             self._guard.protections[found.symbol, found.side] = found.state.value
@@ -105,6 +107,22 @@ class Protecting:
                         f" {'; '.join(found.reasons)}",
                         symbol=found.symbol,
                         key=f"protection:{found.symbol}:{found.side}",
+                    ),
+                    t_ns=now_ns,
+                )
+
+    def _look_at_waiting(self, now_ns: int) -> None:
+        """A position whose first price does not come has no epoch yet: no stop of ours, and no hard stop."""
+        waiting = self._guard.pump.engine.awaited()
+        since_ns = {symbol: self._waiting_ns.get(symbol, now_ns) for symbol in waiting}
+        self._waiting_ns = since_ns
+        for symbol in sorted(waiting):
+            waited_s = (now_ns - since_ns[symbol]) / 1e9
+            if waited_s >= LOOK_S:
+                text = f"{symbol} is open and unprotected: no price of it for {waited_s:.0f} s"
+                self._audit.publish(
+                    AlarmRaised(
+                        kind="unprotected", text=text, symbol=symbol, key=f"waiting:{symbol}"
                     ),
                     t_ns=now_ns,
                 )

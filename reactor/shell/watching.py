@@ -16,7 +16,7 @@ from reactor.shell.feeds.market_feed import MarketFeed
 from reactor.shell.guard import Guard, streams_for
 from reactor.shell.inbox import Link
 from reactor.shell.plan_choice import PlanChoice
-from reactor.shell.rest.client import RestClient
+from reactor.shell.rest.client import RestClient, failure_of
 from reactor.shell.rest.contracts import Contracts
 from reactor.shell.rest.warm_up import Need, WarmUp, need_of
 
@@ -26,6 +26,13 @@ PRICE_PATHS: Final[dict[Source, tuple[str, int]]] = {
     "book": ("/fapi/v1/ticker/bookTicker", 2),
 }
 """Where one price of each source is read, and what that weighs."""
+
+KEPT_MAX: Final = 100
+"""Symbols that are watched on after their position is gone: candles that nobody watches become a hole, and an ATR
+over a hole is no ATR. Beyond it, the one that was open longest ago is let go, and read anew when it comes back."""
+
+PRICE_AGAIN_S: Final = 2.0
+"""Before a first price that could not be read is asked for again."""
 
 WARM_S: Final = 2.0
 """How long the first price of a position waits for candles; its fallback stop protects it meanwhile."""
@@ -72,6 +79,7 @@ class Watching:
         self._contracts = contracts
         self._rest = rest
         self._say = say
+        self._kept: dict[str, None] = {}
         self._candles: set[Need] = set()
         self._priced: set[tuple[str, Source]] = set()
         self._refused: set[str] = set()
@@ -101,10 +109,25 @@ class Watching:
         """Subscribes to what is needed now, and has the rest read."""
         if not self._started:
             return
+        self._keep()
         sources = self._sources()
         self._feed.want(streams_for(sources))
         if sources - self._priced:
             self._wake.set()
+
+    def _keep(self) -> None:
+        """Notes what is open now as the newest of what is watched on."""
+        open_now = self._guard.symbols() | self._engine.awaited()
+        for symbol in sorted(open_now):
+            self._kept.pop(symbol, None)
+            self._kept[symbol] = None
+        for symbol in list(self._kept)[: max(0, len(self._kept) - max(KEPT_MAX, len(open_now)))]:
+            del self._kept[symbol]
+            if symbol in self.symbols:
+                continue
+            self._priced = {one for one in self._priced if one[0] != symbol}
+            self._candles = {need for need in self._candles if need.symbol != symbol}
+            self._warm_up.forget(symbol)
 
     # What the guard tells ---------------------------------------------------------------------
 
@@ -138,20 +161,31 @@ class Watching:
             await self._warm_up.until_warm(WARM_S)
         for symbol, source in new:
             self._priced.add((symbol, source))
-            path, weight = PRICE_PATHS[source]
-            try:
-                answer = await self._rest.get(
-                    path, {"symbol": symbol}, weight=weight, purpose="poll"
-                )
-            except (RestFailed, BudgetExhausted) as error:
-                self._say(f"{symbol}: no first price: {error}; the stream will bring it")
-                continue
-            self._guard.rest(answer)
+            problem = await self._price(symbol, source)
+            if problem and symbol in self._engine.awaited():
+                # Nothing protects it until there is a price: the stream's, or this one.
+                self._priced.discard((symbol, source))
+                asyncio.get_running_loop().call_later(PRICE_AGAIN_S, self._wake.set)
+            if problem:
+                self._say(f"{symbol}: no first price: {problem}; the stream will bring it")
+
+    async def _price(self, symbol: str, source: Source) -> str:
+        """Reads one price; answers why there is none, empty where there is one."""
+        path, weight = PRICE_PATHS[source]
+        try:
+            answer = await self._rest.get(path, {"symbol": symbol}, weight=weight, purpose="poll")
+        except (RestFailed, BudgetExhausted) as error:
+            return str(error)
+        failure = failure_of(answer)
+        if failure is not None:
+            return f"{failure.code} {failure.msg}"
+        self._guard.rest(answer)
+        return ""
 
     def _sources(self) -> set[tuple[str, Source]]:
         """The price sources that are looked at."""
         sides = self._config.manage.sides
-        waited = self.symbols | self._engine.awaited()
+        waited = self.symbols | self._engine.awaited() | self._kept.keys()
         wanted: set[tuple[str, Source]] = {
             (symbol, self._plans.plan_for(symbol, side).trigger)
             for symbol in waited

@@ -8,15 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 import virtual
-from virtual import ENVIRONMENT, Story, World, play
+from virtual import ENVIRONMENT, START_MS, Story, World, play
 
-from reactor.audit import AuditEvent, Decided, HardStopChanged
+from reactor.audit import AlarmRaised, AuditEvent, Decided, HardStopChanged
 from reactor.core.decisions import Exit, Opened
 from reactor.core.machine import Machine
 from reactor.errors import ConfigError
 from reactor.shell.journal.journal import Journal
 from reactor.shell.reconciler import Reconciler
 from reactor.sim.faults import FaultRule
+from reactor.sim.scenarios import Scenario
 
 LONG = ("BTCUSDT", "LONG")
 PLAN = {"plan": "trend_follow"}
@@ -263,3 +264,48 @@ def test_a_position_that_waited_for_its_price_gets_its_hard_stop_with_the_tick(
 
 def is_opening(event: AuditEvent) -> bool:
     return isinstance(event.what, Decided) and isinstance(event.what.decision, Opened)
+
+
+# Prices that nobody watches ---------------------------------------------------------------------
+
+
+def test_candles_of_a_symbol_that_is_flat_for_hours_have_no_hole(tmp_path: Path) -> None:
+    """With `include = "*"`: an ATR over a hole is near nothing, and so would be the next stop's distance."""
+    seen: list[Decimal | None] = []
+
+    async def act(world: World) -> None:
+        await asyncio.sleep(3)
+        for _ in range(2):
+            world.open("ETHUSDT", "2")
+            await asyncio.sleep(10)
+            seen.append(world.process.guard.positions["ETHUSDT", "LONG"].atr)
+            world.open("ETHUSDT", "-2")
+            await asyncio.sleep(0 if seen[1:] else 5000)
+
+    prices = Scenario("calm", start_ms=START_MS, seed=3, step_ms=20_000)
+    record = {"record": {"enabled": False}, "account": {"reconcile_s": 600.0}}
+    play(Story(act=act, folder=tmp_path, prices=prices, keep_events=False, tables=PLAN | record))
+    first, second = seen
+    assert first is not None
+    assert second is not None
+    assert second > first / 2
+
+
+def test_a_position_without_a_price_is_told_and_its_price_asked_for_again(tmp_path: Path) -> None:
+    async def act(world: World) -> None:
+        await asyncio.sleep(5)
+        world.arm(
+            FaultRule(do="lose", at={"stream": "ethusdt*"}, count=0),
+            FaultRule(do="lose", at={"event": "ACCOUNT_UPDATE"}, count=0),
+            *(
+                FaultRule(do="error", at={"path": path}, code=-1001, status=503, count=40)
+                for path in ("/fapi/v1/ticker/price", "/fapi/v1/premiumIndex")
+            ),
+        )
+        world.open("ETHUSDT", "2")
+        await asyncio.sleep(200)
+        assert ("ETHUSDT", "LONG") in world.process.guard.positions
+
+    world = play(Story(act=act, folder=tmp_path, scenario="calm", tables=PLAN))
+    alarms = [event.what for event in world.events if isinstance(event.what, AlarmRaised)]
+    assert any("ETHUSDT is open and unprotected" in alarm.text for alarm in alarms)
