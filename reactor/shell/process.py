@@ -54,6 +54,7 @@ from reactor.shell.rest.client import RestClient
 from reactor.shell.rest.credentials import Credentials
 from reactor.shell.rest.server_time import ServerTime
 from reactor.shell.rest_seam import RestTransport
+from reactor.shell.shadow import Shadow
 from reactor.shell.tape_format import LiveSession
 from reactor.shell.transport.seam import Transport
 
@@ -343,6 +344,9 @@ class LiveProcess:
         )
         self.reconciler = self.parts.reconciler
         self.reconciler.on_deaf = self.parts.private_feed.replace
+        if config.mode == "shadow":
+            Shadow(self.guard, audit)
+            self.reconciler.others_guard = True
         self.keeping.gaps = self.parts.gap_audit.unaudited
         if config.mode == "live":
             self.sending = sending(

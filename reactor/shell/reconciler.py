@@ -96,6 +96,7 @@ class Reconciler:
 
     Attributes:
         stops: the hard stops, where there are any.
+        others_guard: whether hard stops of others are expected (shadow mode), and nobody's news.
         on_deaf: asks for another socket of the user stream, with the reason; answers whether one will be made.
         done: set when a whole run has succeeded. `last_ns`: when that was. `failed`: runs in a row that did not.
     """
@@ -132,6 +133,7 @@ class Reconciler:
         self._instance = instance_hash(instance)
         self._every_s = every_s
         self.stops: StopBook | None = None
+        self.others_guard = False
         self.on_deaf: Callable[[str], bool] = lambda _: False
         self._gaps = self._settled_gaps = 0
         self._untold = 0
@@ -374,7 +376,9 @@ class Reconciler:
             positions=tuple(
                 seen for row in _rows(positions, PositionRisk) if (seen := _position(row))
             ),
-            stops=tuple(self._stop(row) for answer in algo for row in _rows(answer, AlgoOrder)),
+            stops=None
+            if self.others_guard
+            else tuple(self._stop(row) for answer in algo for row in _rows(answer, AlgoOrder)),
             orders=tuple(_order_seen(answer) for answer in orders),
             resting=tuple(
                 rests
