@@ -17,10 +17,12 @@ from reactor.audit import AlarmRaised, Audit, Watcher
 from reactor.binance.urls import environment
 from reactor.clock import SystemClock
 from reactor.config import Config
+from reactor.core.decisions import Exit
 from reactor.errors import BadInputError, ConfigError, JournalError
 from reactor.shell.guard_steering import GuardSteering
 from reactor.shell.journal.journal import Journal
 from reactor.shell.process import LiveProcess
+from reactor.shell.quickness import stay_quick
 from reactor.shell.rest.aiohttp_rest import AiohttpRest
 from reactor.shell.rest.credentials import load_credentials
 from reactor.shell.transport.choose import create_transport
@@ -144,7 +146,11 @@ async def live(
             crashed.append(await _until_told(process, told, audit, clock))
             await oversight.drain()
 
-        await alongside(oversight.works(), guarded)
+        def builds() -> Callable[[Exit], object] | None:
+            return None if process.sending is None else process.sending.gateway.rehearse
+
+        quick = ("quickness", stay_quick(config, audit, builds))
+        await alongside([*oversight.works(), quick], guarded)
     finally:
         journal.close(timeout_s=CLOSE_S)
         oversight.close()

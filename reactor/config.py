@@ -61,12 +61,16 @@ class OrdersConfig(_Table, frozen=True, kw_only=True):
     recv_window_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 5000
     cancel_blocking: bool = True
     answer_timeout_ms: Annotated[int, msgspec.Meta(ge=100, le=60_000)] = 1000
+    rehearse_ms: Annotated[float, msgspec.Meta(ge=0, le=60_000)] = 5.0
+    """How often a made-up exit is built and signed, and not sent, so that a real one is quick; 0: never."""
 
 
 class StreamsConfig(_Table, frozen=True, kw_only=True):
     """`[streams]`: how the exchange is listened to."""
 
     transport: Literal["picows", "websockets"] = "picows"
+    busy_poll: bool = False
+    """Whether the loop looks for prices without sleeping: it takes a processor of its own, always."""
     loop: Literal["uvloop", "asyncio"] = "uvloop"
     proxy: str | None = None
     rotate_hours: Annotated[float, msgspec.Meta(gt=0, le=24)] = 23.0

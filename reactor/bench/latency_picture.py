@@ -24,12 +24,12 @@ def drawn(cases: Sequence[Found]) -> str:
     high = 10 ** math.ceil(math.log10(max([*values, low * 10])))
     height = TOP + ROW * len(cases) + BOTTOM
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif"'
-        ' font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}"',
+        '  font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         '<text x="16" y="24" font-size="16">From tick to order, µs</text>',
-        f'<text x="16" y="44" fill="{FLOOR}">above: the C floor</text>'
-        f'<text x="150" y="44" fill="{PRODUCT}">below: the product</text>'
+        f'<text x="16" y="44" fill="{FLOOR}">above: the C floor</text>',
+        f'<text x="150" y="44" fill="{PRODUCT}">below: the product</text>',
         '<text x="290" y="44" fill="#555">a bar is the share of orders; ticks mark 50, 90, 99 %</text>',
         *_axis(low, high, height),
     ]

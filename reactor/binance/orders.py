@@ -7,6 +7,7 @@ drawn but computed: a restart computes the same one and asks the exchange for it
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import blake2s
 from typing import Final, Literal
 
@@ -205,6 +206,8 @@ def _slices(quantity: Decimal, filters: SymbolFilters | None) -> list[Decimal]:
     return slices
 
 
+# An id is computed when a stop fires: what was hashed for the epoch before is not hashed again.
+@lru_cache(maxsize=4096)
 def _hash(fact: str, width: int) -> str:
     number = int.from_bytes(blake2s(fact.encode(), digest_size=16).digest(), "big")
     return _number(number % len(_DIGITS) ** width, width)
@@ -214,6 +217,8 @@ def _number(value: int, width: int) -> str:
     """A number in base 62, as many digits as `width`."""
     if not 0 <= value < len(_DIGITS) ** width:
         raise InvariantError(f"{value} does not fit {width} digits of a client order id")
+    if value < len(_DIGITS):  # nearly always
+        return _DIGITS[value].rjust(width, "0")
     digits = ""
     for _ in range(width):
         value, digit = divmod(value, len(_DIGITS))

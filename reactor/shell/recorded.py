@@ -159,6 +159,8 @@ def slice_id(order_id: str, number: int) -> str:
         order_id: the id of any slice of the exit.
         number: which one, 0 to 61; `limits.EXIT_SLICES_MAX` is less.
     """
+    if not number and order_id[-6:-4] == "00":
+        return order_id
     if parse_client_order_id(order_id) is None:
         return order_id
     return f"{order_id[:-6]}0{_DIGITS[number]}{order_id[-4:]}"

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from reactor.binance.filters import SymbolFilters
 from reactor.binance.orders import market_exit_orders
 from reactor.core.decisions import Exit, Side
@@ -11,6 +13,9 @@ from reactor.core.exact import ceil_to, divide, floor_to, multiply, subtract, te
 from reactor.shell.recorded import slice_id
 
 Params = dict[str, str]
+
+KEPT_MAX: Final = 2000
+"""Positions whose orders are kept; more than an account can have."""
 
 BOUND_PART: Final = Decimal("0.9")
 """How much of the way to the PERCENT_PRICE bound a LIMIT IOC goes: the mark moves while it travels."""
@@ -52,6 +57,66 @@ def market_orders(
         if halved:
             return halved
     return orders(exit_.quantity)
+
+
+class MarketOrders:
+    """The MARKET orders of exits, each position's last ones kept: a stop that fires finds its order made.
+
+    What is kept is all but the orders' ids; it holds for one quantity, mode and set of rules, and is made anew
+    where one of them is another.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, Side], _Kept] = {}
+
+    def orders(
+        self, exit_: Exit, *, hedge: bool, filters: SymbolFilters | None
+    ) -> tuple[Params, ...]:
+        """The MARKET orders of an exit; see `market_orders`."""
+        parts = self.prepare(exit_.symbol, exit_.side, exit_.quantity, hedge=hedge, filters=filters)
+        return tuple(
+            {**part, "newClientOrderId": slice_id(exit_.order_id, number)}
+            for number, part in enumerate(parts)
+        )
+
+    def prepare(
+        self,
+        symbol: str,
+        side: Side,
+        quantity: Decimal,
+        *,
+        hedge: bool,
+        filters: SymbolFilters | None,
+    ) -> tuple[Params, ...]:
+        """The same without ids, for a close that has not been decided: the next `orders` finds them."""
+        kept = self._kept.get((symbol, side))
+        if (
+            kept is None
+            or kept.filters is not filters
+            or kept.hedge is not hedge
+            or kept.quantity != quantity
+        ):
+            parts = market_exit_orders(
+                symbol=symbol,
+                side=side,
+                hedge=hedge,
+                quantity=quantity,
+                filters=filters,
+                client_ids=str,
+            )
+            if len(self._kept) >= KEPT_MAX:
+                self._kept.clear()
+            kept = self._kept[symbol, side] = _Kept(quantity, hedge, filters, parts)
+        return kept.parts
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """A position's orders, and what they were made of."""
+
+    quantity: Decimal
+    hedge: bool
+    filters: SymbolFilters | None
+    parts: tuple[Params, ...]
 
 
 def limit_ioc_order(

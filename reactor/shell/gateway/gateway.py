@@ -24,7 +24,7 @@ from reactor.core.lifecycle import Event
 from reactor.errors import InvariantError
 from reactor.shell.gateway.answers import PARTIAL_PATIENCE_NS, Answers
 from reactor.shell.gateway.asking import Asker
-from reactor.shell.gateway.built import closing_stop, limit_ioc_order, market_orders
+from reactor.shell.gateway.built import MarketOrders, closing_stop, limit_ioc_order, market_orders
 from reactor.shell.gateway.closing_stops import ClosingStops
 from reactor.shell.gateway.escalation import FIRST, Step, escalation
 from reactor.shell.gateway.frames import Signer
@@ -86,6 +86,7 @@ class Gateway:
         # The newest exit of each epoch: an earlier one awaits nothing, or was overtaken.
         self._tracks: dict[EpochKey, Track] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
+        self._market_orders = MarketOrders()
         self._stops = ClosingStops(
             rest=rest, inbox=inbox, audit=audit, clock=clock, tasks=self._tasks
         )
@@ -167,6 +168,19 @@ class Gateway:
         )
         return []
 
+    def rehearse(self, exit_: Exit) -> int:
+        """Builds and signs what an exit of no position would send, and sends nothing.
+
+        Returns:
+            How many bytes would have left.
+        """
+        orders = self._market_orders.orders(exit_, hedge=self._hedge(), filters=None)
+        track = Track(exit_)
+        return sum(
+            self._sender.rehearse(Request(track, params, way="socket", plain=True))
+            for params in orders
+        )
+
     def _track(self, exit_: Exit) -> tuple[Track, Step]:
         """Where this exit stands, and how it is to be sent."""
         key = (exit_.symbol, exit_.side, exit_.epoch)
@@ -198,7 +212,10 @@ class Gateway:
         exit_ = track.exit
         half = step.kind == "half"
         filters = self._contracts.get(exit_.symbol)
-        orders = market_orders(exit_, hedge=self._hedge(), filters=filters, half=half)
+        if half:
+            orders = market_orders(exit_, hedge=self._hedge(), filters=filters, half=True)
+        else:
+            orders = self._market_orders.orders(exit_, hedge=self._hedge(), filters=filters)
         track.parts = len(orders)
         frames: list[bytes] = []
         for params in orders:

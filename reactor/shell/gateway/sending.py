@@ -120,6 +120,13 @@ class Sender:
         if frame is not None:
             self._inbox.order_sent(frame)
 
+    def rehearse(self, request: Request) -> int:
+        """Builds and signs a MARKET order's frame; answers how long it is. Nothing is sent or remembered."""
+        request.sending += 1
+        request.identity = request_id(request.client_id, request.sending, plain=request.plain)
+        timestamp_ms = self._rest.server_time.timestamp_ms(self._clock.now_ns())
+        return len(self._market_frames.frame(request.identity, request.params, timestamp_ms))
+
     def _over_socket(self, request: Request, moments: Moments) -> bytes | None:
         socket, time = self._socket, self._rest.server_time
         now_ns = self._clock.now_ns()

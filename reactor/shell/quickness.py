@@ -1,0 +1,68 @@
+"""What keeps a running process quick, beside the code that it runs (`docs/latency.md` says what each is worth)."""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from typing import Final
+
+from reactor.audit import Audit, AuditEvent, Started
+from reactor.config import Config
+from reactor.core.decisions import Exit
+from reactor.shell.assembly import order_ids
+from reactor.shell.rehearsal import Rehearsal
+
+YOUNG_MAX: Final = 20_000
+"""New objects until the collector looks at them. Ticks make none that it tracks; what an exit is followed by makes
+some thousands, and should not be looked through while the next price waits."""
+
+
+async def stay_quick(
+    config: Config, audit: Audit, build: Callable[[], Callable[[Exit], object] | None]
+) -> None:
+    """Waits until the process has started, then sees to it until cancelled.
+
+    Args:
+        config: of the session.
+        audit: tells of the start.
+        build: gives what builds and signs an exit's orders without sending them; None where nothing sends.
+    """
+    loop = asyncio.get_running_loop()
+    started = asyncio.Event()
+
+    def look(event: AuditEvent) -> None:
+        if isinstance(event.what, Started):
+            started.set()
+
+    audit.watch(look)
+    await started.wait()
+    # What a start leaves behind lives as long as the process: it need not be looked through again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_MAX, 20, 20)
+    busy = _BusyPoll(loop) if config.streams.busy_poll else None
+    try:
+        builds = build()
+        if builds is None or not config.orders.rehearse_ms:
+            await loop.create_future()
+        else:
+            rehearsal = Rehearsal(order_ids=order_ids("rehearsal"), build=builds)
+            await rehearsal.run(every_s=config.orders.rehearse_ms / 1000)
+    finally:
+        gc.unfreeze()
+        if busy is not None:
+            busy.end()
+
+
+class _BusyPoll:
+    """Keeps the loop from sleeping: something is always due, so it only looks who is ready."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handle = loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._handle = self._loop.call_soon(self._turn)
+
+    def end(self) -> None:
+        """Lets the loop sleep again."""
+        self._handle.cancel()
