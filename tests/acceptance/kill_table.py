@@ -20,7 +20,7 @@ from .kill_points import BTC, POINTS, RUNG_2, KillPoint, Scene
 from .live import replays, tidy
 from .process import GuardProcess
 
-AT_ONCE = 4
+AT_ONCE = 6
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -61,11 +61,14 @@ async def _play(point: KillPoint, exchange: Exchange, folder: Path, row: Row) ->
         exchange.door("faults", method="DELETE")
         row.at_exchange = at_exchange(exchange, long)
         row.in_journal = in_journal(guard)
-        dead_stop = max((one.stop_price for one in guard.epochs().values()), default=Decimal(0))
+        dead = guard.epochs().get(BTC)
+        dead_stop = Decimal(0) if dead is None or point.hedge else dead.stop_price
         sent_before = len(exchange.sent())
         await guard.start()
         await settled(exchange, point, long)
-        assert not guard.epochs() or guard.epochs()[BTC].stop_price >= dead_stop, "stop loosened"
+        if Decimal(point.left):
+            stop = await until(lambda: _stop(guard), "the epoch in the journal")
+            assert stop >= dead_stop, f"the stop was loosened from {dead_stop} to {stop}"
         row.restart = _restart(exchange, sent_before, long)
         if Decimal(point.left):
             await _to_the_end(exchange, point, long)
@@ -78,6 +81,11 @@ async def _play(point: KillPoint, exchange: Exchange, folder: Path, row: Row) ->
     finally:
         guard.kill()
     replays(folder)
+
+
+def _stop(guard: GuardProcess) -> Decimal | None:
+    state = guard.epochs().get(BTC)
+    return None if state is None else state.stop_price
 
 
 async def settled(exchange: Exchange, point: KillPoint, side: str) -> None:
