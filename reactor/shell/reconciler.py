@@ -13,12 +13,9 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from reactor.audit import AlarmRaised, Audit, Reconciled
-from reactor.binance.decode import decode_rest
 from reactor.binance.orders import epoch_hash, instance_hash, parse_client_order_id
-from reactor.binance.rest_account_messages import AccountConfig, AlgoOrder, Order, PositionRisk
+from reactor.binance.rest_account_messages import AlgoOrder, Order, PositionRisk
 from reactor.clock import Clock
-from reactor.core.decisions import Side
-from reactor.core.exact import ZERO
 from reactor.core.reconcile import (
     RACE_NS,
     Difference,
@@ -28,9 +25,6 @@ from reactor.core.reconcile import (
     KnownPosition,
     KnownStop,
     Need,
-    SeenOrder,
-    SeenPosition,
-    SeenResting,
     SeenStop,
     Snapshot,
     diff,
@@ -38,6 +32,14 @@ from reactor.core.reconcile import (
 )
 from reactor.errors import BudgetExhausted, RestFailed
 from reactor.shell.guard import Guard
+from reactor.shell.reconciled_rows import (
+    closed_side,
+    hedge_of,
+    rows_of,
+    seen_order,
+    seen_position,
+    seen_resting,
+)
 from reactor.shell.rest.client import RestClient, failure_of
 from reactor.shell.rest_seam import RestAnswer
 
@@ -265,7 +267,7 @@ class Reconciler:
         if mode is None and any(one.kind in MOVED for one in differences):
             # The mode says how rows are read; it is asked for when something is not as it was known.
             mode = await self._read(ACCOUNT, weight=5)
-            snapshot = msgspec.structs.replace(snapshot, hedge=_hedge(mode))
+            snapshot = msgspec.structs.replace(snapshot, hedge=hedge_of(mode))
             differences = diff(self._known(), snapshot)
         wanted = needs(differences)
         asked = wanted.get(Need.TRADES, frozenset())
@@ -369,22 +371,22 @@ class Reconciler:
         resting: tuple[RestAnswer, ...],
         orders: list[RestAnswer],
     ) -> Snapshot:
-        hedge = None if mode is None else _hedge(mode)
+        hedge = None if mode is None else hedge_of(mode)
         halted, gone = self._halted()
         return Snapshot(
             asked_ns=asked_ns,
             positions=tuple(
-                seen for row in _rows(positions, PositionRisk) if (seen := _position(row))
+                seen for row in rows_of(positions, PositionRisk) if (seen := seen_position(row))
             ),
             stops=None
             if self.others_guard
-            else tuple(self._stop(row) for answer in algo for row in _rows(answer, AlgoOrder)),
-            orders=tuple(_order_seen(answer) for answer in orders),
+            else tuple(self._stop(row) for answer in algo for row in rows_of(answer, AlgoOrder)),
+            orders=tuple(seen_order(answer) for answer in orders),
             resting=tuple(
                 rests
                 for answer in resting
-                for row in _rows(answer, Order)
-                if (rests := _resting(row))
+                for row in rows_of(answer, Order)
+                if (rests := seen_resting(row))
             ),
             hedge=hedge,
             halted=halted,
@@ -393,7 +395,7 @@ class Reconciler:
 
     def _stop(self, row: AlgoOrder) -> SeenStop:
         parts = parse_client_order_id(row.client_algo_id)
-        side = _closed_side(row.side, row.position_side)
+        side = closed_side(row.side, row.position_side)
         machine = self._guard.positions.get((row.symbol, side))
         own = (
             parts is not None
@@ -435,67 +437,3 @@ ALARMS: Final = frozenset(
     }
 )
 """Differences that somebody is told at once."""
-
-
-def _body(answer: RestAnswer) -> object:
-    params = {name: str(value) for name, value in answer.params.items()}
-    return decode_rest(answer.method, answer.path, answer.status, answer.body, params)
-
-
-def _hedge(answer: RestAnswer) -> bool | None:
-    body = _body(answer)
-    return body.hedge if isinstance(body, AccountConfig) else None
-
-
-def _rows(answer: RestAnswer, kind: type[Row]) -> list[Row]:
-    body = _body(answer)
-    return [row for row in body if isinstance(row, kind)] if isinstance(body, tuple) else []
-
-
-def _position(row: PositionRisk) -> SeenPosition | None:
-    if not row.position_amount:
-        return None
-    side: Side = "LONG" if row.position_amount > 0 else "SHORT"
-    return SeenPosition(
-        symbol=row.symbol,
-        side=side,
-        quantity=row.position_amount.copy_abs(),
-        entry=row.entry_price,
-        t_ms=row.update_time_ms,
-    )
-
-
-def _closed_side(order_side: str, position_side: str) -> Side:
-    if position_side == "LONG":
-        return "LONG"
-    if position_side == "SHORT":
-        return "SHORT"
-    return "LONG" if order_side == "SELL" else "SHORT"
-
-
-def _resting(row: Order) -> SeenResting | None:
-    """Somebody's order that may close; ours and those that open are left out."""
-    if parse_client_order_id(row.client_order_id) is not None:
-        return None
-    if not row.reduce_only and row.position_side == "BOTH":
-        return None
-    closes = row.position_side == "BOTH" or (row.side == "SELL") == (row.position_side == "LONG")
-    if not closes:
-        return None
-    return SeenResting(
-        symbol=row.symbol,
-        side=_closed_side(row.side, row.position_side),
-        client_id=row.client_order_id,
-        quantity=row.original_quantity - row.executed_quantity,
-    )
-
-
-def _order_seen(answer: RestAnswer) -> SeenOrder:
-    body = _body(answer)
-    client_id = str(answer.params.get("origClientOrderId", ""))
-    symbol = str(answer.params.get("symbol", ""))
-    if isinstance(body, Order):
-        return SeenOrder(
-            symbol=symbol, client_id=client_id, status=body.status, filled=body.executed_quantity
-        )
-    return SeenOrder(symbol=symbol, client_id=client_id, status="absent", filled=ZERO)
