@@ -272,6 +272,31 @@ async def _(scene: Scene) -> None:
         await scene.dead()
 
 
+# Trailing -----------------------------------------------------------------------------------------
+
+
+@point("trailing: after a climb; the price has fallen when it is back", plan="trail")
+async def _(scene: Scene) -> None:
+    await scene.begin()
+    for price in range(80100, 81010, 50):
+        scene.exchange.price(BTC, str(price))
+    # 1 % below the best price, and in the journal before the next second is over.
+    await until(
+        lambda: scene.guard.epochs()[BTC].stop_price == Decimal(80190), "the stop in the journal"
+    )
+    scene.guard.kill()
+    scene.exchange.price(BTC, "80400")
+
+
+@point("trailing: as the hard stop follows", plan="trail")
+async def _(scene: Scene) -> None:
+    await scene.begin()
+    scene.deadly("POST", ALGO_ORDER)
+    scene.exchange.price(BTC, "81000")
+    await scene.dead()
+    scene.exchange.price(BTC, "80400")
+
+
 # Hard stops ---------------------------------------------------------------------------------------
 
 

@@ -63,9 +63,11 @@ async def _play(point: KillPoint, exchange: Exchange, folder: Path, row: Row) ->
         row.in_journal = in_journal(guard)
         dead = guard.epochs().get(BTC)
         dead_stop = Decimal(0) if dead is None or point.hedge else dead.stop_price
+        stops = exchange.hard_stops(BTC, long)
+        best = max((stop.trigger_price for stop in stops), default=Decimal(0))
         sent_before = len(exchange.sent())
         await guard.start()
-        await settled(exchange, point, long)
+        await settled(exchange, point, long, best)
         if Decimal(point.left):
             stop = await until(lambda: _stop(guard), "the epoch in the journal")
             assert stop >= dead_stop, f"the stop was loosened from {dead_stop} to {stop}"
@@ -88,14 +90,23 @@ def _stop(guard: GuardProcess) -> Decimal | None:
     return None if state is None else state.stop_price
 
 
-async def settled(exchange: Exchange, point: KillPoint, side: str) -> None:
-    """What the next run must make of it: this much open, under one hard stop, or nothing at all."""
+async def settled(exchange: Exchange, point: KillPoint, side: str, best: Decimal) -> None:
+    """What the next run must make of it: this much open, under one hard stop, or nothing at all.
+
+    Args:
+        exchange: where.
+        point: what was played.
+        side: BOTH, or the side in hedge mode.
+        best: the best trigger that a hard stop had when the last run died.
+    """
     left = Decimal(point.left)
     await until(
         lambda: exchange.held(BTC, side) == left, f"{left} open, not {exchange.held(BTC, side)}"
     )
     if left:
         await exchange.guarded(BTC, side=side)
+        (stop,) = exchange.hard_stops(BTC, side)
+        assert stop.trigger_price >= best, f"the hard stop fell from {best} to {stop.trigger_price}"
 
 
 async def _to_the_end(exchange: Exchange, point: KillPoint, side: str) -> None:
@@ -104,7 +115,7 @@ async def _to_the_end(exchange: Exchange, point: KillPoint, side: str) -> None:
     shares = {"0.3": Decimal("0.12"), "0.2": Decimal("0.08"), "0.14": Decimal("0.08")}
     exchange.price(BTC, Decimal(exchange.last(BTC)) + 10)
     exchange.price(BTC, RUNG_2)
-    wanted = shares.get(point.left, left)
+    wanted = left if point.plan == "trail" else shares[point.left]
     await until(lambda: exchange.held(BTC, side) == wanted, f"{wanted} after the second rung")
     await exchange.guarded(BTC, side=side)
     exchange.price(BTC, "80000")  # through the engine's stop, not through the exchange's
