@@ -43,6 +43,8 @@ class PlanChoice:
         self._override = override
         self._trigger = trigger
         self._plans: dict[tuple[str, Side], Plan] = {}
+        # Read once: a file that is edited or gone meanwhile must not change what a running session does.
+        self._named: dict[str, Plan] = {}
         self.recorded: Mapping[str, Any] = recorded or {}
 
     def plan_for(self, symbol: str, side: Side) -> Plan:
@@ -73,6 +75,11 @@ class PlanChoice:
         Raises:
             PlanError: it does not exist or is refused.
         """
+        if name not in self._named:
+            self._named[name] = self._read(name)
+        return self._named[name]
+
+    def _read(self, name: str) -> Plan:
         if name not in self.recorded:
             return load_plan(name)
         content = self.recorded[name]
