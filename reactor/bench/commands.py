@@ -65,6 +65,13 @@ def add_bench_command(subparsers: "Subparsers") -> None:
     replay.add_argument("--size", default="1GB", help="of that tape, unpacked (default 1GB)")
     latency = _add(commands, "latency", "how long a tick takes to its order", _run_latency)
     latency.add_argument("--cases", default="", metavar="A,B", help="only these (default: all)")
+    network = _add(commands, "network", "what lies between here and the exchange", _run_network)
+    network.add_argument(
+        "--environment", default="mainnet", metavar="NAME", help="mainnet, demo or sim:URL"
+    )
+    network.add_argument(
+        "--no-loopback", action="store_true", help="without the simulated exchange beside it"
+    )
     latency.add_argument("--picture", type=Path, metavar="FILE", help="draw the distribution: .svg")
 
 
@@ -125,6 +132,16 @@ def _run_latency(args: argparse.Namespace) -> int:
             args.picture.write_text(latency_picture.drawn(found.cases), encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"--picture {args.picture}: {error.strerror or error}") from None
+    return _show(args, found)
+
+
+def _run_network(args: argparse.Namespace) -> int:
+    from reactor.bench import network  # noqa: PLC0415 - see above
+
+    rounds = min(_rounds(args, network.ROUNDS), 100)
+    found = network.bench_network(
+        name=args.environment, rounds=rounds, beside_loopback=not args.no_loopback
+    )
     return _show(args, found)
 
 
