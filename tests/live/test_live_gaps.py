@@ -4,6 +4,7 @@ Each session is replayed from its tape too: what was recovered live is recovered
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -25,23 +26,25 @@ trigger = "{trigger}"
 [atr]
 interval = "1m"
 [stop]
-pct = 0.02
+pct = {stop}
 [[targets]]
 pct = 0.05
 close = 0.5
 [trailing]
 activate = "in_profit"
-pct = 0.01
+pct = {trail}
 """
 
 
 def story(act: Callable[[World], Awaitable[None]], folder: Path, **more: Any) -> Story:
-    """A session on prices that only the story moves, with a stop 2 % away and 1 % behind the best price."""
+    """A session on prices that only the story moves unless told otherwise, with a stop 2 % away and 1 % behind the best price."""
     trigger = more.pop("trigger", "last")
+    more.setdefault("scenario", "still")
+    stop, trail = more.pop("distances", ("0.02", "0.01"))
     plan = folder / "trails.toml"
-    plan.write_text(PLAN.format(trigger=trigger), encoding="utf-8")
+    plan.write_text(PLAN.format(trigger=trigger, stop=stop, trail=trail), encoding="utf-8")
     tables = {"plan": str(plan), "hard_stop": {"enabled": False}, **more.pop("tables", {})}
-    return Story(act=act, folder=folder, scenario="still", tables=tables, **more)
+    return Story(act=act, folder=folder, tables=tables, **more)
 
 
 async def started(world: World, price: str = "80000") -> None:
@@ -213,4 +216,55 @@ def test_marks_are_known_by_whole_minutes_only(tmp_path: Path, seconds: int, sto
     assert stops == [stop]
     assert len(looked_into(world)) == (seconds > 60)
     assert not decided(world, Exit)
+    assert difference(world) is None
+
+
+def test_a_far_price_after_a_gap_is_settled_by_asking(tmp_path: Path) -> None:
+    """The first trade after a gap lies 25 % away, and no second one comes: the REST price of then says it is true."""
+
+    async def act(world: World) -> None:
+        await started(world)
+        await asyncio.sleep(5)
+        visit(world, "60000")
+        await asyncio.sleep(4)
+
+    world = play(story(act, tmp_path))
+    (exit_,) = decided(world, Exit)
+    assert text(exit_.price) == "60000"
+    assert difference(world) is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_sessions_full_of_gaps_replay_to_the_same_decisions(tmp_path: Path, seed: int) -> None:
+    """Sockets that drop, an exchange that is away, a process that is killed, on prices that swing."""
+    chance = random.Random(seed)
+    trigger = ("last", "book", "mark")[seed % 3]
+
+    async def act(world: World) -> None:
+        for _ in range(5):
+            for symbol, quantity in ((BTC, "0.05"), ("ETHUSDT", "-1"), ("SOLUSDT", "20")):
+                world.open(symbol, quantity, must=False)
+            await asyncio.sleep(chance.uniform(10, 30))
+            how = chance.choice(("close", "half_open"))
+            world.control("connections", {"how": how, "route": "market"})
+            world.control("connections", {"how": how, "route": "public"})
+            if chance.random() < 0.6:
+                world.arm(FaultRule(do="maintenance", ms=chance.randrange(4_000, 150_000)))
+        await asyncio.sleep(150)
+
+    world = play(
+        story(
+            act,
+            tmp_path,
+            trigger=trigger,
+            scenario=("whipsaw", "flash_crash")[seed // 3],
+            distances=("0.06", "0.04"),
+            seed=seed,
+            restarts=[(chance.uniform(60, 100), chance.random() < 0.5)],
+            journal="journal.db",
+            latency_s=(0.001, 0.05),
+            late_s=0.01,
+        )
+    )
+    assert looked_into(world)
     assert difference(world) is None
