@@ -290,9 +290,9 @@ def test_a_large_exit_is_cut_and_one_lost_slice_is_found() -> None:
         floor.rest(await floor.client.get("/fapi/v1/exchangeInfo", purpose="info"))
         for _ in range(3):
             floor.control("/sim/position", {"symbol": "BTCUSDT", "quantity": "0.4"})
-        await floor.until(lambda: ("BTCUSDT", "LONG") in floor.pump.engine.positions)
         await asyncio.sleep(0.1)
         floor.price(floor.entry())
+        await floor.until(lambda: ("BTCUSDT", "LONG") in floor.pump.engine.positions)
         floor.fault(do="unknown_lost", at=ANY_ORDER, after=1)
         floor.close_all()
         await floor.until(lambda: not floor.held)

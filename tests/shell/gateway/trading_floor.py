@@ -176,6 +176,8 @@ class Floor:
         if self.simulation.exchange.accounts["main"].hedge:
             body["positionSide"] = side
         self.control("/sim/position", body)
+        # What is open before the first comparison with the exchange is adopted, at a price.
+        self.price(self.entry(side))
         await self.until(lambda: (self.symbol, side) in self.pump.engine.positions)
         self.price(self.entry(side))
 
