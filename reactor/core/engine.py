@@ -35,7 +35,8 @@ from reactor.core.market import (
 )
 from reactor.core.markets import Markets, PlanFor
 from reactor.core.orders import Fills, OrderIds, Orders, plain_order_id
-from reactor.core.plan import INTERVAL_MS
+from reactor.core.plan import INTERVAL_MS, Plan
+from reactor.core.sizing import NO_INPUTS, Inputs, position_inputs
 from reactor.errors import DecodeError
 
 NO_FILTERS = Filters()
@@ -56,6 +57,7 @@ class Engine:
         "_epochs",
         "_fills",
         "_filters_for",
+        "_inputs_for",
         "_last",
         "_mark",
         "_markets",
@@ -73,6 +75,7 @@ class Engine:
         fixed_atr: dict[str, Decimal] | None = None,
         fills: Fills = Fills.REPORTED,
         order_ids: OrderIds = plain_order_id,
+        inputs_for: Callable[[str, Side], Inputs] | None = None,
     ) -> None:
         """Builds an engine that guards nothing yet.
 
@@ -83,8 +86,11 @@ class Engine:
             fixed_atr: ATRs (price units) to use instead of the candle-built ones, by symbol.
             fills: reported by the exchange (live), or simulated.
             order_ids: the pure function that names orders.
+            inputs_for: what is known of a symbol and side for ladder sizing, asked when an epoch opens;
+                it overrules what the engine knows itself (notional, leverage, volatility, profit).
         """
         self._plan_for = plan_for
+        self._inputs_for = inputs_for or (lambda _symbol, _side: NO_INPUTS)
         self._filters_for = filters_for or (lambda _: NO_FILTERS)
         self._fills = fills
         self._order_ids = order_ids
@@ -290,7 +296,9 @@ class Engine:
         """An accepted tick: candles first, then the rules."""
         self._close_candles(market, tick.t_event_ms, t_recv_ns, out)
         for position in market.awaited:
-            self._open(market, position, t_ns=t_recv_ns, tick=market.ticks, price=None, out=out)
+            self._open(
+                market, position, t_ns=t_recv_ns, tick=market.ticks, price=None, out=out, seen=tick
+            )
         market.awaited.clear()
         market.count(tick, t_recv_ns=t_recv_ns)
         for series in market.series.values():
@@ -417,6 +425,7 @@ class Engine:
         tick: int,
         price: Decimal | None,
         out: list[Decision],
+        seen: Quote | None = None,
     ) -> None:
         plan = self._plan_for(market.symbol, position.side)
         self._epochs += 1
@@ -440,6 +449,7 @@ class Engine:
             entry=position.entry,
             atr=self._markets.atr(market, plan),
             orders=orders,
+            inputs=self._inputs(market, plan, position, seen or market.quote()),
         )
         if price is not None:
             machine.see(price, tick=tick)
@@ -448,6 +458,26 @@ class Engine:
         market.machines.append(machine)
         market.machines.sort(key=lambda machine: machine.side)
         out.append(machine.opened(t_ns=t_ns))
+
+    def _inputs(
+        self, market: Market, plan: Plan, position: Awaited, quote: Quote | None
+    ) -> Inputs:
+        """What the plan's ladder rules may ask for; nothing is looked up where it has none."""
+        if plan.ladder is None:
+            return NO_INPUTS
+        price = None
+        if quote is not None:
+            price = quote.long if position.side == "LONG" else quote.short
+        found = position_inputs(
+            side=position.side,
+            quantity=position.quantity,
+            entry=position.entry,
+            margin=position.margin,
+            price=price,
+            atr_15m=self._markets.atr_15m(market, plan),
+        )
+        found.update(self._inputs_for(market.symbol, position.side))
+        return found
 
     def _take_risk(self, machine: Machine, report: PositionReport) -> None:
         if report.liquidation_price is not None or report.margin is not None:

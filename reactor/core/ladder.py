@@ -12,7 +12,8 @@ from typing import NamedTuple
 from reactor.core import levels
 from reactor.core.decisions import Reason
 from reactor.core.exact import ONE, ZERO, add, ceil_to, divide, floor_to, multiply, subtract
-from reactor.core.plan import Plan
+from reactor.core.plan import Plan, Target
+from reactor.core.sizing import NO_INPUTS, Inputs, Sizing, size_ladder
 
 HARVEST_STEPS_PER_TICK_MAX = 1000
 """Harvest steps one tick may take. A 20 % jump at 0.1 % steps has 200; beyond this a price is absurd."""
@@ -30,8 +31,8 @@ class Rung:
     """One take-profit target within an epoch.
 
     Attributes:
-        number: its place in the plan file, from 0.
-        close: the fraction of the initial quantity.
+        number: its place in the plan file, from 0. `target`: what the file says of it.
+        close: the fraction of the initial quantity, sized.
         x: its level on the gain axis; None while it waits for an ATR.
         distance: the same before rounding, from the entry; two rungs on one tick keep this order.
         held: the level a recomputation wants but may not set while the price is at or beyond it;
@@ -39,10 +40,11 @@ class Rung:
         taken: whether it fired.
     """
 
-    __slots__ = ("close", "distance", "held", "held_distance", "number", "taken", "x")
+    __slots__ = ("close", "distance", "held", "held_distance", "number", "taken", "target", "x")
 
-    def __init__(self, number: int, close: Decimal) -> None:
+    def __init__(self, number: int, target: Target, close: Decimal) -> None:
         self.number = number
+        self.target = target
         self.close = close
         self.x: Decimal | None = None
         self.distance = ZERO
@@ -95,6 +97,7 @@ class Ladder:
 
     Attributes:
         rungs: taken ones as they were taken, then the nearest first.
+        sizing: what the plan's `[ladder]` made of them when the epoch opened.
         harvests_taken: harvest steps behind the price, from the present entry.
     """
 
@@ -111,6 +114,7 @@ class Ladder:
         "_x0",
         "harvests_taken",
         "rungs",
+        "sizing",
     )
 
     def __init__(
@@ -122,13 +126,20 @@ class Ladder:
         entry: Decimal,
         atr: Decimal | None,
         r: Decimal,
+        inputs: Inputs = NO_INPUTS,
     ) -> None:
         self._plan = plan
         self._axis = axis
         self._filters = filters
         self._shrunk = False
+        self.sizing: Sizing = size_ladder(plan, inputs)
         self._start_from(entry, atr=atr, r=r)
-        self.rungs = [Rung(number, target.close) for number, target in enumerate(plan.targets)]
+        self.rungs = [
+            Rung(number, target, close)
+            for number, (target, close) in enumerate(
+                zip(plan.targets, self.sizing.closes, strict=True)
+            )
+        ]
         total = ZERO
         for rung in self.rungs:
             rung.x, rung.distance = self._wanted(rung)
@@ -267,10 +278,10 @@ class Ladder:
 
     def _wanted(self, rung: Rung) -> tuple[Decimal | None, Decimal]:
         """Where the plan wants a rung, on the tick and (its distance from the entry) before rounding."""
-        target = self._plan.targets[rung.number]
-        distance = levels.target_distance(target, entry=self._entry, atr=self._atr, r=self._r)
+        distance = levels.target_distance(rung.target, entry=self._entry, atr=self._atr, r=self._r)
         if distance is None:
             return None, ZERO
+        distance = self.sizing.distance(distance, entry=self._entry)
         if self._shrunk:
             assert self._plan.high_volatility is not None
             distance = multiply(distance, self._plan.high_volatility.target_scale)

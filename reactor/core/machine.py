@@ -25,6 +25,7 @@ from reactor.core.ladder import Filters, Ladder
 from reactor.core.lifecycle import Event
 from reactor.core.orders import Orders
 from reactor.core.plan import Plan
+from reactor.core.sizing import NO_INPUTS, Inputs
 from reactor.core.stop import Stop
 from reactor.core.trailing import Trailing, just_above
 
@@ -87,6 +88,7 @@ class Machine:
         entry: Decimal,
         atr: Decimal | None,
         orders: Orders,
+        inputs: Inputs = NO_INPUTS,
     ) -> None:
         self.symbol = symbol
         self.side: Side = side
@@ -118,7 +120,9 @@ class Machine:
         self.r = self._stop_distance()
         self.stop = Stop(floor_to(subtract(self.x0, self.r), filters.tick))
         self.trailing = Trailing(plan, tick=filters.tick)
-        self.ladder = Ladder(plan, self._axis, filters, entry=entry, atr=atr, r=self.r)
+        self.ladder = Ladder(
+            plan, self._axis, filters, entry=entry, atr=atr, r=self.r, inputs=inputs
+        )
         self.guards = Guards(plan, self._axis)
         orders.risk(self.r)
 

@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from math import inf
 
+import msgspec
+
 from reactor.core.decisions import Side
 from reactor.core.exact import from_float
 from reactor.core.machine import Machine
 from reactor.core.market import Market, Source
-from reactor.core.plan import INTERVAL_MS, Plan
+from reactor.core.plan import INTERVAL_MS, AtrPlan, Plan
+from reactor.core.sizing import VOLATILITY_INTERVAL_MS, wants_input
 
 PlanFor = Callable[[str, Side], Plan]
 SIDES: tuple[Side, Side] = ("LONG", "SHORT")
@@ -60,10 +63,19 @@ class Markets:
         fixed = self._atr_fixed.get(market.symbol)
         if fixed is not None:
             return fixed if fixed > 0 else None
-        series = market.series.get(INTERVAL_MS[plan.atr.interval])
+        return self._candle_atr(market, plan.atr, INTERVAL_MS[plan.atr.interval])
+
+    def atr_15m(self, market: Market, plan: Plan) -> Decimal | None:
+        """The ATR of closed 15 m candles, with the plan's period and smoothing; never a fixed one."""
+        if not wants_input(plan, "volatility"):
+            return None
+        return self._candle_atr(market, plan.atr, VOLATILITY_INTERVAL_MS)
+
+    def _candle_atr(self, market: Market, atr: AtrPlan, interval_ms: int) -> Decimal | None:
+        series = market.series.get(interval_ms)
         if series is None:
             return None
-        value = series.atr(period=plan.atr.period, method=plan.atr.method).value
+        value = series.atr(period=atr.period, method=atr.method).value
         return from_float(value) if value is not None and 0 < value < inf else None
 
     def _make(self, source: Source, symbol: str) -> Market | None:
@@ -79,4 +91,6 @@ class Markets:
                 plan.needs_atr and symbol not in self._atr_fixed
             ):
                 market.take_series(plan.atr)
+            if wants_input(plan, "volatility"):
+                market.take_series(msgspec.structs.replace(plan.atr, interval="15m"))
         return market
