@@ -154,12 +154,16 @@ class PositionGone(msgspec.Struct, frozen=True, kw_only=True, tag="position_gone
 
 
 class AlarmRaised(msgspec.Struct, frozen=True, kw_only=True, tag="alarm"):
-    """A person should know. `kind` is a stable word, `key` what repeats of the same alarm share."""
+    """A person should know. `kind` is a stable word, `key` what repeats of the same alarm share.
+
+    With `resolved` it says that what an earlier alarm of the same key told is over.
+    """
 
     kind: str
     text: str
     symbol: str = ""
     key: str = ""
+    resolved: bool = False
 
 
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True, tag="reconciled"):

@@ -12,7 +12,9 @@ ReactorError
 │   └── DecodeError        one frame or body that cannot be read; counted, never fatal
 ├── Unreachable            the exchange cannot be reached now; retried, counted, shown
 │   ├── ConnectFailed      a socket could not be opened
-│   └── RestFailed         a REST request got no answer that can be used: its outcome is unknown
+│   ├── RestFailed         a REST request got no answer that can be used: its outcome is unknown
+│   │   └── RestNotSent    no connection came about: it did not leave, and was not executed
+│   └── BudgetExhausted    our own budget holds a request back: it did not leave
 ├── JournalError           the journal cannot be opened, trusted or written
 ├── RequestRefused         the simulated exchange says no: an answer with a code, not a failure
 └── InvariantError         a rule that money depends on would have been broken: our bug
@@ -72,6 +74,14 @@ class ConnectFailed(Unreachable):
 
 class RestFailed(Unreachable):
     """A REST request got no usable answer: whether it was executed is unknown."""
+
+
+class RestNotSent(RestFailed):
+    """No connection came about: nothing of the request left this machine."""
+
+
+class BudgetExhausted(Unreachable):
+    """Our own share of the exchange's limits is used up, or it has banned us. The request did not leave."""
 
 
 class JournalError(ReactorError):

@@ -10,6 +10,8 @@ the trades themselves move the position.
 from collections.abc import Sequence
 from decimal import Context, Decimal
 
+import msgspec
+
 from reactor.core.account_trades import (
     Trade,
     held,
@@ -24,6 +26,7 @@ from reactor.core.events import PositionReport
 from reactor.core.exact import ZERO, add, multiply, subtract
 from reactor.core.lifecycle import Event
 from reactor.core.machine import Machine
+from reactor.core.management import Management, VirtualPositions
 
 NAMING_NS = 1_000_000_000
 """How long an ended epoch waits for the trade that ended it. They come within milliseconds."""
@@ -74,12 +77,22 @@ class AccountBook:
 
     Attributes:
         due_ns: when `on_time` has something to do; None without such an instant.
+        unmanaged: open positions that are none of ours, as last reported: shown, never touched.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, management: Management | None = None) -> None:
+        """Follows nothing yet.
+
+        Args:
+            engine: what it tells.
+            management: which positions are ours; all of them where None is given.
+        """
         self._engine = engine
+        self._management = management or Management()
+        self._virtual = VirtualPositions() if self._management.virtual else None
         # Until a report or a snapshot comes, trades themselves move positions.
-        self._has_reports = False
+        self._has_reports = self._management.reported
+        self.unmanaged: dict[tuple[str, Side], PositionReport] = {}
         self._amounts: dict[_Key, tuple[Decimal, Decimal]] = {}
         self._owners: dict[tuple[str, Side], str] = {}
         # The newest exchange time of each position's reports, what they said at it, and when it came.
@@ -111,6 +124,7 @@ class AccountBook:
         liquidation_price: Decimal | None = None,
         margin: Decimal | None = None,
         snapshot: bool = False,
+        asked_ns: int | None = None,
     ) -> Sequence[Decision]:
         """Takes a position as the exchange reports it.
 
@@ -127,12 +141,14 @@ class AccountBook:
             liquidation_price: where known. 0 is "none".
             margin: of the position, where known.
             snapshot: whether it answers a question of ours.
+            asked_ns: when the question left, where known: a row without a time of its own may be as old.
         """
         self._has_reports = True
         out: list[Decision] = list(self.on_time(t_ns))
         key = (symbol, position_side)
         content = (amount, entry, profit_so_far)
-        if self._is_old_news(key, content, t_event_ms, t_ns=t_ns, snapshot=snapshot):
+        since_ns = t_ns if asked_ns is None else min(asked_ns, t_ns)
+        if self._is_old_news(key, content, t_event_ms, t_ns=since_ns, snapshot=snapshot):
             return out
         if t_event_ms is not None:
             if t_event_ms > self._newest_ms.get(key, -1):
@@ -143,8 +159,15 @@ class AccountBook:
         self._amounts[key] = (amount, entry)
         flips = position_side == "BOTH" and amount != 0
         for side in sides(position_side):
-            if not held(amount, position_side, side) and self._holds(symbol, side, position_side):
+            if held(amount, position_side, side):
+                continue
+            if self._holds(symbol, side, position_side):
                 self._end(symbol, side, Reason.FLIP if flips else None, t_ns, out)
+            elif self._owners.get((symbol, side), position_side) == position_side:
+                self._engine.unexpect(symbol, side)
+                self.unmanaged.pop((symbol, side), None)
+            if self._virtual is not None:
+                self._virtual.size(symbol, side, ZERO, None)
         for side in sides(position_side):
             quantity = held(amount, position_side, side)
             if quantity:
@@ -163,7 +186,12 @@ class AccountBook:
         return out
 
     def on_snapshot_end(
-        self, symbols: set[str] | None, *, listed: set[_Key], t_ns: int
+        self,
+        symbols: set[str] | None,
+        *,
+        listed: set[_Key],
+        t_ns: int,
+        asked_ns: int | None = None,
     ) -> Sequence[Decision]:
         """After the rows of a position snapshot: what is known and not listed is flat.
 
@@ -171,6 +199,7 @@ class AccountBook:
             symbols: the symbols that were asked for; None for all.
             listed: the (symbol, position side) rows that the answer had.
             t_ns: receive time.
+            asked_ns: when the question left, where known.
         """
         self._has_reports = True
         out: list[Decision] = []
@@ -185,6 +214,7 @@ class AccountBook:
                     t_event_ms=None,
                     t_ns=t_ns,
                     snapshot=True,
+                    asked_ns=asked_ns,
                 )
         return out
 
@@ -215,6 +245,16 @@ class AccountBook:
         """Passes an open position on to the engine, and keeps the books of its trades."""
         key = (report.symbol, report.side)
         machine = self._engine.positions.get(key)
+        if self._virtual is not None:
+            quantity = None if machine is None else machine.orders.quantity
+            size = self._virtual.size(*key, report.quantity, quantity)
+            if not size:
+                return
+            report = msgspec.structs.replace(report, quantity=size)
+        if machine is None and not self._management.manages(*key, report.quantity, report.entry):
+            self.unmanaged[key] = report
+            return
+        self.unmanaged.pop(key, None)
         if machine is None:
             # What is still unnamed belongs to the epoch before this one.
             self._name(key, None, out)
@@ -229,7 +269,8 @@ class AccountBook:
     def on_trade(self, trade: Trade) -> Sequence[Decision]:
         """Takes one fill: it prices a reduction and names an end; without reports it moves the position."""
         out: list[Decision] = list(self.on_time(trade.t_ns))
-        if self._is_duplicate(trade):
+        if self._is_duplicate(trade) or self._virtual is not None:
+            # In a dry run the prices that count are those of our own books.
             return out
         if not self._has_reports:
             self._move(trade, out)

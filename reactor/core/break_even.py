@@ -6,9 +6,25 @@ the ratchet the first rung. From then on the break-even price is computed from t
 
 from decimal import Decimal
 
+import msgspec
+
 from reactor.core import levels
 from reactor.core.exact import ZERO, add, divide, floor_to
 from reactor.core.plan import Plan
+
+
+class BreakEvenState(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the break-even rule a restart needs; its levels follow from entry and R.
+
+    Attributes:
+        due: whether its condition was met.
+        paid: commission and funding of the epoch so far, in quote units. `paid_per_unit`: the same by the
+            quantity that was the epoch's largest when the last of it was paid.
+    """
+
+    due: bool
+    paid: Decimal
+    paid_per_unit: Decimal
 
 
 class BreakEven:
@@ -68,3 +84,14 @@ class BreakEven:
     def bound(self) -> float | None:
         """The double at or above which its own condition is met; None where none is awaited."""
         return None if self.due or self.condition_x is None else float(self.condition_x)
+
+    def state(self) -> BreakEvenState:
+        """Everything of it that a restart needs."""
+        return BreakEvenState(due=self.due, paid=self._paid, paid_per_unit=self._paid_per_unit)
+
+    def restore(self, state: BreakEvenState, *, entry: Decimal, r: Decimal) -> None:
+        """Takes the state of an earlier process; entry and R as they stood there."""
+        self.due = state.due
+        self._paid = state.paid
+        self._paid_per_unit = state.paid_per_unit
+        self.set(entry=entry, r=r)

@@ -18,8 +18,8 @@ from decimal import Decimal
 
 from reactor.core.candles import Candle, CandleSeries
 from reactor.core.decisions import Alarm, Decision, Reason, Side
-from reactor.core.events import PositionReport
-from reactor.core.exact import from_float
+from reactor.core.events import OnAdopt, PositionReport
+from reactor.core.exact import from_float, text
 from reactor.core.ladder import Filters
 from reactor.core.lifecycle import Event
 from reactor.core.machine import Machine
@@ -61,6 +61,7 @@ class Engine:
         "_last",
         "_mark",
         "_markets",
+        "_on_adopt",
         "_order_ids",
         "_plan_for",
         "due_ns",
@@ -75,6 +76,7 @@ class Engine:
         fixed_atr: dict[str, Decimal] | None = None,
         fills: Fills = Fills.REPORTED,
         order_ids: OrderIds = plain_order_id,
+        on_adopt: OnAdopt | None = None,
         inputs_for: Callable[[str, Side], Inputs] | None = None,
     ) -> None:
         """Builds an engine that guards nothing yet.
@@ -86,6 +88,7 @@ class Engine:
             fixed_atr: ATRs (price units) to use instead of the candle-built ones, by symbol.
             fills: reported by the exchange (live), or simulated.
             order_ids: the pure function that names orders.
+            on_adopt: how positions are adopted that a snapshot shows first; None opens them like any other.
             inputs_for: what is known of a symbol and side for ladder sizing, asked when an epoch opens;
                 it overrules what the engine knows itself (notional, leverage, volatility, profit).
         """
@@ -94,6 +97,7 @@ class Engine:
         self._filters_for = filters_for or (lambda _: NO_FILTERS)
         self._fills = fills
         self._order_ids = order_ids
+        self._on_adopt = on_adopt
         self._epochs = 0
         self._markets = Markets(plan_for, fixed_atr or {})
         # The tick path looks its market up without a call.
@@ -254,6 +258,42 @@ class Engine:
             self._tick(market, bid, ask, update_id, t_event_ms, t_recv_ns, out)
         return out
 
+    def on_polled(
+        self,
+        source: Source,
+        symbol: str,
+        price: str,
+        t_event_ms: int,
+        t_recv_ns: int,
+        *,
+        ask: str = "",
+    ) -> Sequence[Decision]:
+        """Takes a price that was asked for over REST, while or before the stream is silent.
+
+        It has no id of the stream's kind: it counts if it is younger than the last tick of its source, and
+        leaves the stream's ids alone.
+
+        Args:
+            source: whose price it is; never another source's.
+            symbol: as Binance writes it.
+            price: as it came, a decimal text; of a book the bid.
+            t_event_ms: the exchange's time of the price.
+            t_recv_ns: receive time.
+            ask: of a book.
+        """
+        out = self._due(t_recv_ns)
+        market = self._markets.get(source, symbol)
+        if market is None:
+            return out
+        if market.ticks and t_event_ms <= market.t_event_ms:
+            market.duplicates += 1
+            return out
+        self._take(market, price, ask, market.last_id, t_event_ms, t_recv_ns, out)
+        if source == "mark":
+            # The id of a mark price is its time.
+            market.last_id = max(market.last_id, t_event_ms)
+        return out
+
     def _tick(
         self,
         market: Market,
@@ -268,6 +308,18 @@ class Engine:
         if tick_id <= market.last_id:
             market.duplicates += 1
             return
+        self._take(market, text, ask_text, tick_id, t_event_ms, t_recv_ns, out)
+
+    def _take(
+        self,
+        market: Market,
+        text: str,
+        ask_text: str,
+        tick_id: int,
+        t_event_ms: int,
+        t_recv_ns: int,
+        out: list[Decision],
+    ) -> None:
         fault = market.fault(tick_id, t_event_ms, t_recv_ns)
         if fault is not None:
             raise DecodeError(fault)
@@ -296,8 +348,11 @@ class Engine:
         """An accepted tick: candles first, then the rules."""
         self._close_candles(market, tick.t_event_ms, t_recv_ns, out)
         for position in market.awaited:
+            price = None
+            if position.adopts is not None:
+                price = tick.long if position.side == "LONG" else tick.short
             self._open(
-                market, position, t_ns=t_recv_ns, tick=market.ticks, price=None, out=out, seen=tick
+                market, position, t_ns=t_recv_ns, tick=market.ticks, price=price, out=out, seen=tick
             )
         market.awaited.clear()
         market.count(tick, t_recv_ns=t_recv_ns)
@@ -410,11 +465,34 @@ class Engine:
         market = self._markets.of(self._plan_for(report.symbol, report.side), report.symbol)
         quote = market.quote()
         price = None if quote is None else quote.long if report.side == "LONG" else quote.short
+        waits = self._stop_awaiting(market, report.side)
+        adopts = self._on_adopt if report.snapshot or waits else None
         position = Awaited(
-            report.side, report.quantity, report.entry, report.margin, report.liquidation_price
+            report.side,
+            report.quantity,
+            report.entry,
+            report.margin,
+            report.liquidation_price,
+            adopts,
         )
-        self._open(market, position, t_ns=report.t_ns, tick=market.ticks, price=price, out=out)
+        if adopts is not None and price is None:
+            # What adoption does depends on the price.
+            market.awaited.append(position)
+        else:
+            self._open(market, position, t_ns=report.t_ns, tick=market.ticks, price=price, out=out)
         self._settle(market)
+
+    def unexpect(self, symbol: str, side: Side) -> None:
+        """Forgets a position that waits for its market's first price: it is flat by now."""
+        for market in self._markets:
+            if market.symbol == symbol and self._stop_awaiting(market, side):
+                self._settle(market)
+
+    def _stop_awaiting(self, market: Market, side: Side) -> bool:
+        waiting = [position for position in market.awaited if position.side == side]
+        for position in waiting:
+            market.awaited.remove(position)
+        return bool(waiting)
 
     def _open(
         self,
@@ -454,14 +532,38 @@ class Engine:
         if price is not None:
             machine.see(price, tick=tick)
         machine.on_risk(liquidation_price=position.liquidation_price, margin=position.margin)
-        self.positions[market.symbol, position.side] = machine
+        held: list[Decision] = []
+        if position.adopts is not None:
+            if position.adopts == "ignore" and machine.is_under_water:
+                out.append(_ignored(machine, t_ns=t_ns))
+                return
+            machine.adopt(position.adopts, t_ns=t_ns, out=held)
+        self._put(market, machine)
+        out.append(machine.opened(t_ns=t_ns))
+        out += held
+
+    def _put(self, market: Market, machine: Machine) -> None:
+        self.positions[machine.symbol, machine.side] = machine
         market.machines.append(machine)
         market.machines.sort(key=lambda machine: machine.side)
-        out.append(machine.opened(t_ns=t_ns))
 
-    def _inputs(
-        self, market: Market, plan: Plan, position: Awaited, quote: Quote | None
-    ) -> Inputs:
+    def restore(self, machine: Machine) -> None:
+        """Takes up the machine of an epoch that was open when the process ended."""
+        market = self._markets.of(machine.plan, machine.symbol)
+        self._epochs = max(self._epochs, machine.epoch)
+        self._put(market, machine)
+        self._settle(market)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were opened: the number of the last one."""
+        return self._epochs
+
+    def start_epochs_after(self, number: int) -> None:
+        """Numbers epochs from here on, so that no two of one account share an order id."""
+        self._epochs = max(self._epochs, number)
+
+    def _inputs(self, market: Market, plan: Plan, position: Awaited, quote: Quote | None) -> Inputs:
         """What the plan's ladder rules may ask for; nothing is looked up where it has none."""
         if plan.ladder is None:
             return NO_INPUTS
@@ -477,7 +579,8 @@ class Engine:
             atr_15m=self._markets.atr_15m(market, plan),
         )
         found.update(self._inputs_for(market.symbol, position.side))
-        return found
+        # In the order in which a journal keeps them.
+        return dict(sorted(found.items()))
 
     def _take_risk(self, machine: Machine, report: PositionReport) -> None:
         if report.liquidation_price is not None or report.margin is not None:
@@ -637,3 +740,15 @@ class Engine:
         # asking every market here would cost each stop that fires.
         if due_ns is not None and due_ns < self.due_ns:
             self.due_ns = due_ns
+
+
+def _ignored(machine: Machine, *, t_ns: int) -> Alarm:
+    price, stop = text(machine.current_price), text(machine.stop_price)
+    return Alarm(
+        t_ns=t_ns,
+        tick=machine.tick,
+        symbol=machine.symbol,
+        side=machine.side,
+        epoch=None,
+        what=f"not guarded: its price {price} is at or through its stop {stop}, and on_adopt is ignore",
+    )

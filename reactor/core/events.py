@@ -1,10 +1,15 @@
 """What happens to the engine besides ticks: immutable values with exchange time and receive time."""
 
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
 from reactor.core.decisions import Reason, Side
+
+OnAdopt = Literal["from_price", "from_entry", "ignore"]
+"""What adoption does with a position whose stop the price is at or through: the same distance from the price,
+the stop as the plan says (it fires), or leave the position alone."""
 
 
 class PositionReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):

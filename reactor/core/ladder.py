@@ -9,9 +9,11 @@ from decimal import Decimal
 from math import inf
 from typing import NamedTuple
 
+import msgspec
+
 from reactor.core import levels
 from reactor.core.decisions import Reason
-from reactor.core.exact import ONE, ZERO, add, ceil_to, divide, floor_to, multiply, subtract
+from reactor.core.exact import ZERO, add, ceil_to, divide, floor_to, multiply, subtract
 from reactor.core.plan import Plan, Target
 from reactor.core.sizing import NO_INPUTS, Inputs, Sizing, size_ladder
 
@@ -25,6 +27,41 @@ class Filters(NamedTuple):
     tick: Decimal | None = None
     step: Decimal | None = None
     min_quantity: Decimal = ZERO
+
+
+class RungState(msgspec.Struct, frozen=True, kw_only=True):
+    """One rung as it stands: the fields of `Rung`."""
+
+    number: int
+    close: Decimal
+    x: Decimal | None
+    distance: Decimal
+    held: Decimal | None
+    held_distance: Decimal
+    taken: bool
+    target: Target | None = None
+
+
+class LadderState(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a ladder a restart needs.
+
+    Attributes:
+        entry, atr, r: what its levels are made of.
+        rungs: in their order: taken ones as they fired, then the nearest first.
+        shrunk: whether high volatility has drawn the untaken rungs nearer.
+        harvests_taken: harvest steps behind the price.
+        sizing: what the rungs were sized with. `waiting`, `waiting_sizing`: as of `Ladder`.
+    """
+
+    entry: Decimal
+    atr: Decimal | None
+    r: Decimal
+    rungs: tuple[RungState, ...]
+    shrunk: bool
+    harvests_taken: int
+    sizing: Sizing | None = None
+    waiting: tuple[RungState, ...] = ()
+    waiting_sizing: Sizing | None = None
 
 
 class Rung:
@@ -55,6 +92,28 @@ class Rung:
     def release(self) -> None:
         """Takes the level that was held back: the price stands clear of it now."""
         self.x, self.distance, self.held = self.held, self.held_distance, None
+
+    def state(self) -> RungState:
+        """Everything of it."""
+        return RungState(
+            number=self.number,
+            close=self.close,
+            x=self.x,
+            distance=self.distance,
+            held=self.held,
+            held_distance=self.held_distance,
+            taken=self.taken,
+            target=self.target,
+        )
+
+    @classmethod
+    def restored(cls, state: RungState, plan: Plan) -> "Rung":
+        """A rung in the state of an earlier process; the plan is asked where the state names no target."""
+        rung = cls(state.number, state.target or plan.targets[state.number], state.close)
+        rung.x, rung.distance = state.x, state.distance
+        rung.held, rung.held_distance = state.held, state.held_distance
+        rung.taken = state.taken
+        return rung
 
     @property
     def place(self) -> tuple[bool, bool, Decimal, Decimal]:
@@ -111,6 +170,8 @@ class Ladder:
         "_plan",
         "_r",
         "_shrunk",
+        "_waiting",
+        "_waiting_sizing",
         "_x0",
         "harvests_taken",
         "rungs",
@@ -133,18 +194,12 @@ class Ladder:
         self._filters = filters
         self._shrunk = False
         self.sizing: Sizing = size_ladder(plan, inputs)
+        # A nearer ladder of another plan, whole, that the price is in the way of.
+        self._waiting: list[Rung] = []
+        self._waiting_sizing = self.sizing
         self._start_from(entry, atr=atr, r=r)
-        self.rungs = [
-            Rung(number, target, close)
-            for number, (target, close) in enumerate(
-                zip(plan.targets, self.sizing.closes, strict=True)
-            )
-        ]
-        total = ZERO
-        for rung in self.rungs:
-            rung.x, rung.distance = self._wanted(rung)
-            total = add(total, rung.close)
-        self._is_whole = total == ONE
+        self.rungs = self._rungs_of(plan, self.sizing)
+        self._is_whole = self.sizing.closes_all
         self._sort()
         self.harvests_taken = 0
         self._harvest_due = self._harvest_x(1)
@@ -167,6 +222,8 @@ class Ladder:
                 low = max(low, float(rung.held))
             if rung.x is not None and not rung.taken:
                 high = min(high, float(rung.x))
+        for rung in self._fresh()[:1]:
+            low = max(low, inf if rung.x is None else float(rung.x))
         if self._harvest_due is not None:
             high = min(high, float(self._harvest_due))
         return low, high
@@ -182,6 +239,7 @@ class Ladder:
         for rung in self.rungs:
             if rung.held is not None and x < rung.held:
                 rung.release()
+        self._let_waiting_in(x)
         self._sort()
         fired = Fired(available)
         self._fire_rungs(x, fired, initial)
@@ -222,6 +280,17 @@ class Ladder:
         rest = subtract(remaining, quantity)
         return remaining if quantity > 0 and ZERO < rest < self._filters.min_quantity else quantity
 
+    def hold(self, x: Decimal) -> list[Decimal]:
+        """Holds back the rungs at or through the price of an adopted position; answers which."""
+        held = []
+        for rung in self.rungs:
+            if rung.x is not None and rung.x <= x:
+                rung.held, rung.held_distance = rung.x, rung.distance
+                rung.x = None
+                held.append(rung.held)
+        self._sort()
+        return held
+
     def recompute(
         self, *, entry: Decimal, atr: Decimal | None, r: Decimal, x: Decimal | None
     ) -> list[Decimal]:
@@ -251,8 +320,82 @@ class Ladder:
             else:
                 rung.held, rung.held_distance = wanted, distance
                 held.append(wanted)
+        for rung in self._waiting:
+            rung.x, rung.distance = self._wanted(rung, self._waiting_sizing)
+        if x is not None:
+            self._let_waiting_in(x)
         self._sort()
         return held
+
+    def tighten(self, plan: Plan, *, inputs: Inputs, x: Decimal | None) -> list[Decimal]:
+        """Takes another plan's rungs instead of the untaken ones, if the nearest of them is nearer.
+
+        As many of its rungs as were taken in this epoch count as taken. They come all at once: where the
+        nearest would lie at or through the price, the old ones stand until the price is before it.
+
+        Args:
+            plan: the other plan. Distances in R are in this epoch's R.
+            inputs: what its ladder rules may ask for.
+            x: the current price on the gain axis; None before any tick.
+
+        Returns:
+            The level that is held back, if any.
+        """
+        sizing = size_ladder(plan, inputs)
+        fresh = self._rungs_of(plan, sizing)[self.taken_count :]
+        if not fresh or fresh[0].x is None:
+            return []
+        nearest = self._nearest()
+        if nearest is not None and fresh[0].distance >= nearest:
+            return []
+        self._waiting, self._waiting_sizing = self._rungs_of(plan, sizing), sizing
+        if x is None or fresh[0].x > x:
+            self._take_waiting()
+            return []
+        return [fresh[0].x]
+
+    @property
+    def taken_count(self) -> int:
+        """How many rungs were taken in this epoch."""
+        return sum(rung.taken for rung in self.rungs)
+
+    def _rungs_of(self, plan: Plan, sizing: Sizing) -> list[Rung]:
+        """A plan's rungs as they would stand untaken, nearest first."""
+        rungs = [
+            Rung(number, target, close)
+            for number, (target, close) in enumerate(zip(plan.targets, sizing.closes, strict=True))
+        ]
+        for rung in rungs:
+            rung.x, rung.distance = self._wanted(rung, sizing)
+        rungs.sort(key=lambda rung: rung.place)
+        return rungs
+
+    def _nearest(self) -> Decimal | None:
+        """The distance of the nearest untaken rung, one that waits included; None without a level."""
+        distances = [
+            rung.distance if rung.held is None else rung.held_distance
+            for rung in self.rungs
+            if not rung.taken and (rung.x is not None or rung.held is not None)
+        ]
+        distances += [rung.distance for rung in self._fresh() if rung.x is not None]
+        return min(distances, default=None)
+
+    def _fresh(self) -> list[Rung]:
+        """What of the waiting ladder would be untaken now."""
+        return self._waiting[self.taken_count :] if self._waiting else []
+
+    def _let_waiting_in(self, x: Decimal) -> None:
+        fresh = self._fresh()
+        if self._waiting and (not fresh or fresh[0].x is None or x < fresh[0].x):
+            self._take_waiting()
+
+    def _take_waiting(self) -> None:
+        fresh = self._fresh()
+        if fresh and fresh[0].x is not None:
+            self.rungs = [rung for rung in self.rungs if rung.taken] + fresh
+            self.sizing = self._waiting_sizing
+            self._is_whole = self.sizing.closes_all
+        self._waiting = []
 
     def shrink(self, *, x: Decimal | None) -> list[Decimal]:
         """Draws the untaken rungs nearer, once in an epoch; answers what is held back."""
@@ -270,18 +413,44 @@ class Ladder:
             self.harvests_taken = int(steps.to_integral_value("ROUND_FLOOR"))
         self._harvest_due = self._harvest_x(self.harvests_taken + 1)
 
+    def state(self) -> LadderState:
+        """Everything of it that a restart needs."""
+        return LadderState(
+            entry=self._entry,
+            atr=self._atr,
+            r=self._r,
+            rungs=tuple(rung.state() for rung in self.rungs),
+            shrunk=self._shrunk,
+            harvests_taken=self.harvests_taken,
+            sizing=self.sizing,
+            waiting=tuple(rung.state() for rung in self._waiting),
+            waiting_sizing=self._waiting_sizing,
+        )
+
+    def restore(self, state: LadderState) -> None:
+        """Takes the state of an earlier process."""
+        self._start_from(state.entry, atr=state.atr, r=state.r)
+        self.rungs = [Rung.restored(rung, self._plan) for rung in state.rungs]
+        self.sizing = state.sizing or self.sizing
+        self._is_whole = self.sizing.closes_all
+        self._waiting = [Rung.restored(rung, self._plan) for rung in state.waiting]
+        self._waiting_sizing = state.waiting_sizing or self.sizing
+        self._shrunk = state.shrunk
+        self.harvests_taken = state.harvests_taken
+        self._harvest_due = self._harvest_x(state.harvests_taken + 1)
+
     def _start_from(self, entry: Decimal, *, atr: Decimal | None, r: Decimal) -> None:
         self._entry = entry
         self._x0 = self._axis.x(entry)
         self._atr = atr
         self._r = r
 
-    def _wanted(self, rung: Rung) -> tuple[Decimal | None, Decimal]:
+    def _wanted(self, rung: Rung, sizing: Sizing | None = None) -> tuple[Decimal | None, Decimal]:
         """Where the plan wants a rung, on the tick and (its distance from the entry) before rounding."""
         distance = levels.target_distance(rung.target, entry=self._entry, atr=self._atr, r=self._r)
         if distance is None:
             return None, ZERO
-        distance = self.sizing.distance(distance, entry=self._entry)
+        distance = (sizing or self.sizing).distance(distance, entry=self._entry)
         if self._shrunk:
             assert self._plan.high_volatility is not None
             distance = multiply(distance, self._plan.high_volatility.target_scale)

@@ -16,18 +16,47 @@ through the price is held back until the price is beyond it. Only price and cloc
 from decimal import Decimal
 from math import inf
 
+import msgspec
+
 from reactor.core import levels
 from reactor.core.break_even import BreakEven
 from reactor.core.decisions import Decision, HeldBack, Opened, Reason, Side, StopKind, StopMoved
-from reactor.core.exact import floor_to, multiply, subtract
+from reactor.core.events import OnAdopt
+from reactor.core.exact import divide, floor_to, multiply, subtract
 from reactor.core.guards import Guards
 from reactor.core.ladder import Filters, Ladder
 from reactor.core.lifecycle import Event
 from reactor.core.orders import Orders
 from reactor.core.plan import Plan
-from reactor.core.sizing import NO_INPUTS, Inputs
+from reactor.core.sizing import NO_INPUTS, Inputs, inputs_as_text, inputs_from_text
 from reactor.core.stop import Stop
 from reactor.core.trailing import Trailing, just_above
+
+
+class RulesState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a machine itself remembers, beside its parts: the rest of what a restart needs.
+
+    Attributes:
+        tick: the last accepted trigger-price tick's number. `x`: its price on the gain axis; None before.
+        atr, level_atr, high_volatility, r, paused, time_stop_ns: as of `Machine`.
+        through: consecutive ticks through the stop so far.
+        held_is_news: whether a stop held back is still to be told with the tick that closed its candle.
+        inputs, tightened, policy_plan: as of `Machine`.
+    """
+
+    tick: int
+    x: Decimal | None
+    atr: Decimal | None
+    level_atr: Decimal | None
+    high_volatility: bool
+    r: Decimal
+    paused: bool
+    time_stop_ns: int | None
+    through: int
+    held_is_news: bool
+    inputs: dict[str, str] = {}
+    tightened: tuple[Plan, ...] = ()
+    policy_plan: str = ""
 
 
 class Machine:
@@ -40,6 +69,9 @@ class Machine:
         r: the epoch's initial risk in price, before rounding.
         level_atr: the ATR that stop, R and rungs were made of; `atr` the one trailing uses now.
         peak: the best x since trailing became active; None before.
+        inputs: what was known for ladder sizing when the epoch opened.
+        tightened: the plans whose nearer levels count beside the epoch's own.
+        policy_plan: the name of the plan that the exit policy asked for last.
     """
 
     __slots__ = (
@@ -59,17 +91,20 @@ class Machine:
         "filters",
         "guards",
         "high_volatility",
+        "inputs",
         "ladder",
         "level_atr",
         "opened_ns",
         "orders",
         "paused",
         "plan",
+        "policy_plan",
         "r",
         "side",
         "stop",
         "symbol",
         "tick",
+        "tightened",
         "time_stop_ns",
         "trailing",
         "x",
@@ -97,6 +132,9 @@ class Machine:
         self.plan = plan
         self.filters = filters
         self.orders = orders
+        self.inputs = inputs
+        self.tightened: list[Plan] = []
+        self.policy_plan = plan.name
         self.paused = False
         self.tick = 0
         self._axis = levels.Axis(side)
@@ -147,6 +185,31 @@ class Machine:
     def current_price(self) -> Decimal:
         """The last tick's price; the entry before any tick."""
         return self._axis.price(self.x0 if self.x is None else self.x)
+
+    def adopt(self, on_adopt: OnAdopt, *, t_ns: int, out: list[Decision]) -> None:
+        """Starts from the current price with a position that was open before anybody watched it.
+
+        Nothing that only adoption would set off closes it: a stop at or through the price starts at the same
+        distance from the price (`from_price`), unless it was asked to stand (`from_entry`); rungs, harvest
+        steps and guards that the price is at or through wait until it is beyond them.
+        """
+        assert self.x is not None
+        if on_adopt == "from_price" and self.is_under_water:
+            distance = self.r
+            if self._axis.is_long and distance >= self.x:
+                # So far down that the distance reaches below zero: the same share of the price.
+                distance = multiply(self.x, divide(distance, self.entry))
+            self.stop.start_at(floor_to(subtract(self.x, distance), self.filters.tick))
+        held = self.ladder.hold(self.x)
+        out += [self._held("target", level, t_ns=t_ns) for level in held]
+        self.ladder.restart_harvests(x=self.x)
+        self.guards.hold(self.x)
+        self._calm = False
+
+    @property
+    def is_under_water(self) -> bool:
+        """Whether the current price is at or through the stop."""
+        return self.x is not None and self.x <= self.stop.x
 
     def opened(self, *, t_ns: int) -> Opened:
         """The epoch's first decision, with its levels as they stand."""
@@ -488,7 +551,81 @@ class Machine:
         self._through = 0
         out.append(self._stop_moved(t_ns=t_ns))
 
+    # A restart --------------------------------------------------------------------------------
+
+    def rules_state(self) -> RulesState:
+        """What the machine itself remembers; `epoch_state.state_of` adds its parts."""
+        return RulesState(
+            tick=self.tick,
+            x=self.x,
+            atr=self.atr,
+            level_atr=self.level_atr,
+            high_volatility=self.high_volatility,
+            r=self.r,
+            paused=self.paused,
+            time_stop_ns=self.time_stop_ns,
+            through=self._through,
+            held_is_news=self._held_is_news,
+            inputs=inputs_as_text(self.inputs),
+            tightened=tuple(self.tightened),
+            policy_plan=self.policy_plan,
+        )
+
+    def restore_rules(self, state: RulesState) -> None:
+        """Takes what the machine of an earlier process remembered."""
+        self.tick = state.tick
+        self.x = state.x
+        self.atr = state.atr
+        self.level_atr = state.level_atr
+        self.high_volatility = state.high_volatility
+        self.r = state.r
+        self.paused = state.paused
+        self.time_stop_ns = state.time_stop_ns
+        self._through = state.through
+        self._held_is_news = state.held_is_news
+        self.inputs = inputs_from_text(state.inputs)
+        for plan in state.tightened:
+            self.tightened.append(plan)
+            self.trailing.tighten(plan)
+        self.policy_plan = state.policy_plan or self.plan.name
+        self._calm = False
+
     # Levels -----------------------------------------------------------------------------------
+
+    def tighten(self, plan: Plan, *, t_ns: int, out: list[Decision]) -> None:
+        """Takes what of another plan protects better; nothing of the epoch's own plan is loosened.
+
+        Its stop where that is better and not at or through the price (else it is held back), its untaken
+        targets where the nearest of them is nearer, and its trailing distance where that is smaller. R stays
+        the epoch's, and so does everything else of the plan that the epoch opened with.
+        """
+        if self.orders.exiting:
+            return
+        if plan not in self.tightened:
+            self.tightened.append(plan)
+            self.trailing.tighten(plan)
+        candidate = floor_to(subtract(self.x0, self._distance_of(plan)), self.filters.tick)
+        moved = self.stop.improve(candidate, StopKind.STOP_LOSS, price=self.x)
+        if not moved and self.stop.hold(candidate):
+            out.append(self._held("stop", candidate, t_ns=t_ns))
+        trail = self.trailing.candidate(atr=self.atr)
+        if trail is not None and not self.paused:
+            moved |= self.stop.improve(trail, StopKind.TRAILING_STOP, price=self.x)
+        if moved:
+            out.append(self._stop_moved(t_ns=t_ns))
+        held = self.ladder.tighten(plan, inputs=self.inputs, x=self.x)
+        out += [self._held("target", level, t_ns=t_ns) for level in held]
+        self._calm = False
+
+    def _distance_of(self, plan: Plan) -> Decimal:
+        """The initial stop's distance by another plan, for this entry and the epoch's ATR."""
+        return levels.stop_distance(
+            plan,
+            side=self.side,
+            entry=self.entry,
+            atr=self.level_atr,
+            high_volatility=levels.is_high_volatility(plan, atr=self.level_atr, price=self.entry),
+        )
 
     def _stop_distance(self) -> Decimal:
         return levels.stop_distance(
@@ -504,7 +641,8 @@ class Machine:
         self.r = self._stop_distance()
         self.orders.risk(self.r)
         self.break_even.set(entry=self.entry, r=self.r)
-        candidate = floor_to(subtract(self.x0, self.r), self.filters.tick)
+        nearest = min([self.r, *map(self._distance_of, self.tightened)])
+        candidate = floor_to(subtract(self.x0, nearest), self.filters.tick)
         if tick_follows:
             self._held_is_news = self.stop.hold(candidate)
         elif self.stop.improve(candidate, StopKind.STOP_LOSS, price=self.x):

@@ -13,6 +13,7 @@ import msgspec
 
 from reactor.core.candles import CandleSeries
 from reactor.core.decisions import Side
+from reactor.core.events import OnAdopt
 from reactor.core.exact import add, multiply, subtract
 from reactor.core.machine import Machine
 from reactor.core.plan import INTERVAL_MS, AtrPlan
@@ -36,13 +37,17 @@ HALF = Decimal("0.5")
 
 
 class Awaited(NamedTuple):
-    """A position that opens at its market's next accepted tick, before that tick is evaluated."""
+    """A position that opens at its market's next accepted tick, before that tick is evaluated.
+
+    `adopts` says what adoption does with a stop that the price is through; None opens it as it is.
+    """
 
     side: Side
     quantity: Decimal
     entry: Decimal
     margin: Decimal | None
     liquidation_price: Decimal | None
+    adopts: OnAdopt | None = None
 
 
 class Quote(NamedTuple):

@@ -9,7 +9,6 @@ next tick's.
 from collections.abc import Callable
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
 
 from reactor.core.decisions import (
     Alarm,
@@ -22,6 +21,7 @@ from reactor.core.decisions import (
     Side,
 )
 from reactor.core.exact import ZERO, add, divide, multiply, subtract
+from reactor.core.in_flight import InFlight, OrdersState, Rest
 from reactor.core.lifecycle import EXITING, TRANSITIONS, Action, Event, State
 from reactor.errors import InvariantError
 
@@ -50,25 +50,6 @@ class Fills(StrEnum):
     REPORTED = "reported"
     AT_TRIGGER = "trigger"
     AT_NEXT_TICK = "next"
-
-
-class Rest(NamedTuple):
-    """What a partial exit left unfilled, and the level (gain axis) it belongs to."""
-
-    quantity: Decimal
-    level: Decimal
-    reasons: tuple[Reason, ...]
-
-
-class InFlight:
-    """One order that awaits its outcome."""
-
-    __slots__ = ("exit", "filled", "level")
-
-    def __init__(self, exit_: Exit, level: Decimal | None) -> None:
-        self.exit = exit_
-        self.level = level
-        self.filled = ZERO
 
 
 OrderIds = Callable[[str, Side, int, int, int, int], str]
@@ -565,6 +546,48 @@ class Orders:
         if self._side == "SHORT":
             gain = gain.copy_negate()
         self._realized = add(self._realized, multiply(quantity, gain))
+
+    # A restart --------------------------------------------------------------------------------
+
+    def state_of(self) -> OrdersState:
+        """Everything of them that a restart needs."""
+        return OrdersState(
+            state=self.state,
+            quantity=self.quantity,
+            initial_quantity=self.initial_quantity,
+            number=self._number,
+            attempt=self._attempt,
+            unfilled=self._unfilled,
+            risk=self._risk,
+            partial=None if self.partial is None else self.partial.state(),
+            full=None if self.full is None else self.full.state(),
+            rest=self.rest,
+            realized=self._realized,
+            unpriced=self._unpriced,
+            due_ns=self.due_ns,
+            sent=dict(self._sent),
+            last_trade_reason=self.last_trade_reason,
+            closed_by=self.closed_by,
+        )
+
+    def restore(self, state: OrdersState) -> None:
+        """Takes the state of an earlier process."""
+        self.state = state.state
+        self.quantity = state.quantity
+        self.initial_quantity = state.initial_quantity
+        self._number = state.number
+        self._attempt = state.attempt
+        self._unfilled = state.unfilled
+        self._risk = state.risk
+        self.partial = None if state.partial is None else InFlight.restored(state.partial)
+        self.full = None if state.full is None else InFlight.restored(state.full)
+        self.rest = state.rest
+        self._realized = state.realized
+        self._unpriced = state.unpriced
+        self.due_ns = state.due_ns
+        self._sent = dict(state.sent)
+        self.last_trade_reason = state.last_trade_reason
+        self.closed_by = state.closed_by
 
     def _step(self, event: Event) -> Action:
         self.state, action = TRANSITIONS[self.state][event]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from reactor.core.exact import ONE, divide, multiply, subtract, text
+from reactor.core.exact import ONE, ZERO, add, divide, multiply, subtract, text
 from reactor.core.plan import LadderRule, Plan
 
 Inputs = Mapping[str, Decimal | str]
@@ -30,12 +30,15 @@ class RuleVerdict(NamedTuple):
     """What became of one rule.
 
     Attributes:
+        input: what it asks for. `known`: whether that was known.
         rule: the rule as a sentence: `leverage >= 15`.
         effect: what it does to the rungs: `x0.7`, `x0.8, closes 0.4/0.35/0.25`.
         applied: whether it held.
         why: what its input was, or that it is not known.
     """
 
+    input: str
+    known: bool
     rule: str
     effect: str
     applied: bool
@@ -56,6 +59,14 @@ class Sizing(NamedTuple):
     closes: tuple[Decimal, ...]
     clamp: tuple[Decimal, Decimal] | None
     verdicts: tuple[RuleVerdict, ...]
+
+    @property
+    def closes_all(self) -> bool:
+        """Whether the fractions sum to 1: the last rung then takes all that remains."""
+        total = ZERO
+        for close in self.closes:
+            total = add(total, close)
+        return total == ONE
 
     def distance(self, distance: Decimal, *, entry: Decimal) -> Decimal:
         """A rung's distance from the entry, in price, once it is sized."""
@@ -85,7 +96,16 @@ def size_ladder(plan: Plan, inputs: Inputs) -> Sizing:
         if applied:
             scale = multiply(scale, rule.scale)
             closes = rule.close or closes
-        verdicts.append(RuleVerdict(_sentence(rule), _effect(rule), applied, _why(rule, known)))
+        verdicts.append(
+            RuleVerdict(
+                input=rule.input,
+                known=known is not None,
+                rule=_sentence(rule),
+                effect=_effect(rule),
+                applied=applied,
+                why=_why(rule, known),
+            )
+        )
     return Sizing(scale, closes, plan.ladder.clamp_pct, tuple(verdicts))
 
 
@@ -102,7 +122,8 @@ def position_inputs(
 
     Args:
         side: LONG or SHORT.
-        quantity: in base units. `entry`: average entry price.
+        quantity: in base units.
+        entry: average entry price.
         margin: the position's initial margin in quote units, where known.
         price: the current price, where known.
         atr_15m: the ATR of closed 15 m candles in price, where there is one.
@@ -119,6 +140,16 @@ def position_inputs(
     return found
 
 
+def inputs_as_text(inputs: Inputs) -> dict[str, str]:
+    """Inputs as they are journaled."""
+    return {name: str(value) for name, value in inputs.items()}
+
+
+def inputs_from_text(texts: Mapping[str, str]) -> Inputs:
+    """What `inputs_as_text` wrote."""
+    return {name: value if name == "regime" else Decimal(value) for name, value in texts.items()}
+
+
 def wants_input(plan: Plan, name: str) -> bool:
     """Whether a rule of the plan asks for this input."""
     return plan.ladder is not None and any(rule.input == name for rule in plan.ladder.rule)
@@ -126,9 +157,8 @@ def wants_input(plan: Plan, name: str) -> bool:
 
 def _holds(rule: LadderRule, known: Decimal | str) -> bool:
     if rule.input == "regime":
-        # A regime is a name: its case means nothing.
         words = [rule.value] if isinstance(rule.value, str) else rule.value
-        return str(known).upper() in {word.upper() for word in words}
+        return _name(str(known)) in map(_name, words)
     value = Decimal(rule.value)
     assert isinstance(known, Decimal)
     match rule.op:
@@ -139,6 +169,11 @@ def _holds(rule: LadderRule, known: Decimal | str) -> bool:
         case ">":
             return known > value
     return known < value
+
+
+def _name(word: str) -> str:
+    """A regime's name: its case means nothing, nor which dash it is written with."""
+    return word.strip().upper().replace("-", "_")
 
 
 def _sentence(rule: LadderRule) -> str:
@@ -164,4 +199,3 @@ def _why(rule: LadderRule, known: Decimal | str | None) -> str:
 def _shown(value: Decimal) -> str:
     """A number as people read it: quotients have fifty digits."""
     return text(round(value, 6)) if abs(value) < 10**18 else text(value)
-

@@ -8,7 +8,19 @@ over again beyond where the stop stood before, not below it.
 
 from decimal import Decimal
 
+import msgspec
+
 from reactor.core.decisions import StopKind
+
+
+class StopState(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a stop a restart needs; all on the gain axis."""
+
+    x: Decimal
+    kind: StopKind
+    held: Decimal | None
+    overruled: Decimal | None
+    """Where rules had it before an operator loosened it: they take over again beyond that, not below."""
 
 
 class Stop:
@@ -60,12 +72,26 @@ class Stop:
             held, self.held = self.held, None
             self.improve(held, StopKind.STOP_LOSS, price=price)
 
+    def start_at(self, x: Decimal) -> None:
+        """Where an adopted position's stop starts, before anything relied on it."""
+        self._put(x, StopKind.STOP_LOSS)
+
     def set_by_hand(self, x: Decimal) -> None:
         """An operator's stop: anywhere, looser too."""
         before = self.x if self._overruled is None else self._overruled
         self._put(x, StopKind.MANUAL)
         self._overruled = before if before > x else None
         self.held = None
+
+    def state(self) -> StopState:
+        """Everything of it that a restart needs."""
+        return StopState(x=self.x, kind=self.kind, held=self.held, overruled=self._overruled)
+
+    def restore(self, state: StopState) -> None:
+        """Takes the state of an earlier process."""
+        self._put(state.x, state.kind)
+        self.held = state.held
+        self._overruled = state.overruled
 
     def _put(self, x: Decimal, kind: StopKind) -> None:
         self.x = x

@@ -19,7 +19,7 @@ from reactor.plans import DEFAULT_PLAN, load_plan, shipped_plan_names
 from reactor.replay import options as parse
 from reactor.replay.candle_file import read_candles
 from reactor.replay.lines import Line, optional
-from reactor.replay.options import LADDER_NOT_APPLIED, ReplayOptions
+from reactor.replay.options import ReplayOptions
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[Any]  # noqa: SLF001 - argparse names it no other way
@@ -41,6 +41,8 @@ LEVELS_EXAMPLES = """\
 examples:
   reactor levels --entry 100000 --atr 2000 --side LONG
   reactor levels --entry 3500 --atr 150 --side SHORT --plan defensive_trail --json
+  reactor levels --entry 88126.16 --atr 100.8571 --side LONG --plan challenge_100 \\
+      --input leverage=20 --input notional=16038.96
 """
 ATR_EXAMPLES = """\
 examples:
@@ -103,6 +105,7 @@ def add_levels_command(commands: "Subparsers") -> None:
     add("--side", required=True, choices=("LONG", "SHORT"), type=str.upper)
     add("--plan", default=DEFAULT_PLAN, metavar="NAME|FILE", help=_plan_names())
     add("--tick", metavar="SIZE", help="tick size to round to (default: no rounding)")
+    _repeatable(add, "--input", "NAME=VALUE", f"a fact for ladder rules: {_input_names()}")
     add("--json", action="store_true", help="one JSON object")
 
 
@@ -137,6 +140,10 @@ def _command(
 
 def _repeatable(add: Callable[..., Any], option: str, form: str, does: str) -> None:
     add(option, metavar=form, action="append", default=[], help=f"{does} (repeatable)")
+
+
+def _input_names() -> str:
+    return ", ".join(parse.LADDER_INPUTS)
 
 
 def _plan_names() -> str:
@@ -202,14 +209,13 @@ def _say(message: str) -> None:
 def _run_levels(args: argparse.Namespace) -> int:
     side: Side = "LONG" if args.side == "LONG" else "SHORT"
     plan = load_plan(args.plan)
-    if plan.ladder is not None:
-        _say(f"{plan.name}: {LADDER_NOT_APPLIED}")
     found = levels(
         plan,
         side=side,
         entry=parse.price(args.entry, "--entry"),
         atr=parse.price(args.atr, "--atr"),
         tick=None if args.tick is None else parse.positive(args.tick, "--tick"),
+        inputs=parse.level_inputs(args.input),
     )
     if args.json:
         _print_json(_levels_line(found))
@@ -234,6 +240,15 @@ def _levels_line(found: Levels) -> Line:
         "trail": optional(found.trail),
         "reward_risk": None if ratio is None else str(EXACT.quantize(ratio, Decimal("0.01"))),
         "high_volatility": found.high_volatility,
+        "rules": [
+            {
+                "rule": verdict.rule,
+                "effect": verdict.effect,
+                "applied": verdict.applied,
+                "why": verdict.why,
+            }
+            for verdict in found.rules
+        ],
     }
 
 

@@ -17,9 +17,10 @@ from reactor.core.ladder import Filters
 from reactor.core.market import Market
 from reactor.core.orders import Fills, OrderIds
 from reactor.core.plan import Plan, plan_from_tables, plan_from_toml
+from reactor.core.sizing import Inputs
 from reactor.plans import DEFAULT_PLAN, load_plan
 from reactor.replay.lines import Line, line_of
-from reactor.replay.options import LADDER_NOT_APPLIED, ReplayOptions
+from reactor.replay.options import ReplayOptions, ladder_facts
 from reactor.replay.verify import Verifier
 from reactor.shell.pump import Pump
 from reactor.shell.tape_format import TapeHeader
@@ -79,6 +80,7 @@ class Session:
             fixed_atr=options.atrs,
             fills=options.fills if simulated else Fills.REPORTED,
             order_ids=_order_ids((header and header.instance) or INSTANCE),
+            inputs_for=self.inputs_for,
         )
         self.pump = Pump(self.engine, note=self.note, follow_account=not simulated)
         self.verifier = Verifier() if options.verify else None
@@ -111,9 +113,7 @@ class Session:
         symbols = {*self._config.symbols, *(asked.symbol for asked in self._options.positions), ""}
         for symbol in sorted(symbols):
             for side in SIDES:
-                plan = self.plan_for(symbol, side)
-                if plan.ladder is not None:
-                    self.note_once(f"{plan.name}: {LADDER_NOT_APPLIED}")
+                self.plan_for(symbol, side)
 
     def filters_for(self, symbol: str) -> Filters:
         """What a symbol rounds to: the tape's exchangeInfo, else the options, else the configuration."""
@@ -128,11 +128,16 @@ class Session:
             min_quantity=options.min_quantities.get(symbol) or config.min_qty or ZERO,
         )
 
+    def inputs_for(self, symbol: str, _side: Side) -> Inputs:
+        """What ladder rules may ask for: what the tape told, and above it the options."""
+        return {**self.pump.facts.of(symbol), **ladder_facts(self._options.inputs.get(symbol, {}))}
+
     def take(self, decisions: Sequence[Decision]) -> None:
         """Turns decisions into output lines and notes."""
         for decision in decisions:
             if isinstance(decision, Opened):
                 self._opened[decision.symbol, decision.side] = None
+                self._say_sizing(decision)
                 self._say_whose_fills()
             elif isinstance(decision, Exit):
                 self.exits += 1
@@ -150,6 +155,20 @@ class Session:
             line = line_of(decision)
             if line is not None:
                 self._emit(line)
+
+    def _say_sizing(self, opened: Opened) -> None:
+        """Which rules sized the ladder, and which were left out for want of a fact."""
+        machine = self.engine.positions.get((opened.symbol, opened.side))
+        if machine is None or machine.epoch != opened.epoch or not machine.ladder.sizing.verdicts:
+            return
+        verdicts = machine.ladder.sizing.verdicts
+        applied = [f"{one.rule} ({one.effect})" for one in verdicts if one.applied]
+        unknown = sorted({one.input for one in verdicts if not one.known})
+        said = (
+            f"{opened.symbol} {opened.side}: ladder rules applied: {', '.join(applied) or 'none'}"
+        )
+        said += f"; not known: {', '.join(unknown)}" if unknown else ""
+        self.note("ladder", said)
 
     def _say_whose_fills(self) -> None:
         """Another plan on a recorded session decides exits that nobody filled then."""

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from reactor.core.exact import divide, multiply, subtract, text
 from reactor.core.levels import Levels
+from reactor.core.sizing import RuleVerdict
 from reactor.replay.lines import Line
 
 STOP_ROWS_AFTER_MAX = 3
@@ -252,6 +253,20 @@ class LevelsTable:
         console.print(
             f"R {text(found.r)}, trailing distance {trail}, reward:risk {ratio}", highlight=False
         )
+        if found.rules:
+            rules = _rules_table(found.rules)
+            console_for(rules).print(rules)
+
+
+def _rules_table(verdicts: Sequence[RuleVerdict]) -> Table:
+    """What became of the ladder's rules."""
+    table = Table(title="ladder rules", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("rule", "effect", "applied", "why"):
+        table.add_column(name)
+    for one in verdicts:
+        cells = (one.rule, one.effect, "yes" if one.applied else "no", one.why)
+        table.add_row(*map(Text, cells), style="bold" if one.applied else "")
+    return table
 
 
 def _distances(found: Levels, price: Decimal) -> tuple[str, str]:

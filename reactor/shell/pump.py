@@ -44,6 +44,7 @@ from reactor.shell.recorded import (
     decode_rest_line,
     filters_of,
 )
+from reactor.shell.symbol_facts import SymbolFacts
 from reactor.shell.tape_format import TapeLine, decode_line
 
 T_NS_MAX = TIME_MS_MAX * 1_000_000
@@ -86,6 +87,7 @@ class Pump:
         place: what messages name a line by, before its number; for sessions of several tapes.
         filters: tick size, lot step and minimum of each symbol that an exchangeInfo described.
         contracts: the same symbols' whole rules.
+        facts: what was told of symbols that ladder rules may ask for.
         account: what private frames, position answers and order answers go to.
         on_sent: called with each recorded order request.
     """
@@ -99,6 +101,7 @@ class Pump:
             follow_account: whether private frames and position answers open and close positions.
         """
         self.engine = engine
+        self.facts = SymbolFacts()
         self.account = AccountFeed(engine)
         self.now_ns = 0
         self.skipped = 0
@@ -300,6 +303,7 @@ class Pump:
         if isinstance(event, Ignored):
             self.ignored[event.kind] += 1
             return ()
+        self.facts.learn(event)
         return self.account.on_event(event, t_ns) if self._follow_account else ()
 
     # REST -------------------------------------------------------------------------------------
@@ -315,6 +319,7 @@ class Pump:
         params = dict(parse_qsl(query))
         params.update((key, str(value)) for key, value in request.params.items())
         answer = decode_rest(request.method, path, request.status, bytes(request.body), params)
+        self.facts.learn(answer)
         if isinstance(answer, Malformed):
             self._unreadable(number, "rest", f"{path}: {answer.reason}")
         elif isinstance(answer, Ignored | RestFailure):

@@ -14,6 +14,7 @@ from reactor.core.decisions import (
     Reason,
     Side,
 )
+from reactor.core.in_flight import Rest
 from reactor.core.lifecycle import Event, State
 from reactor.core.orders import (
     RETRY_FULL_NS,
@@ -24,7 +25,6 @@ from reactor.core.orders import (
     UNKNOWN_PARTIAL_NS,
     Fills,
     Orders,
-    Rest,
 )
 from reactor.errors import InvariantError
 
