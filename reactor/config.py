@@ -42,9 +42,9 @@ class SymbolConfig(_Table, frozen=True, kw_only=True):
 class ManageConfig(_Table, frozen=True, kw_only=True):
     """`[manage]`: which positions are ours. Live needs `include`; `["*"]` is every symbol."""
 
-    include: list[str] = []
-    exclude: list[str] = []
-    sides: list[Side] = ["LONG", "SHORT"]
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    sides: tuple[Side, ...] = ("LONG", "SHORT")
     max_notional: Decimal | None = None
     on_adopt: Literal["from_price", "from_entry", "ignore"] = "from_price"
 
@@ -112,7 +112,7 @@ class HttpConfig(_Table, frozen=True, kw_only=True):
 class AlarmConfig(_Table, frozen=True, kw_only=True):
     """`[alarms]`: who is told when something is wrong, and who notices when nothing is told any more."""
 
-    command: list[str] = []
+    command: tuple[str, ...] = ()
     webhook: str | None = None
     repeat_s: Annotated[float, msgspec.Meta(ge=1)] = 300.0
     heartbeat_url: str | None = None

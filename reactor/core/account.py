@@ -7,7 +7,7 @@ is called external. Where a stream brings no position reports at all (recordings
 the trades themselves move the position.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 
 import msgspec
@@ -100,6 +100,8 @@ class AccountBook:
         self._said_at_newest: dict[_Key, set[_Content]] = {}
         self._heard_ns: dict[_Key, int] = {}
         self._trades: dict[str, dict[int, None]] = {}
+        # The newest trade of each symbol that an earlier process counted.
+        self._counted: dict[str, int] = {}
         self._endings: dict[tuple[str, Side], _Ending] = {}
         # Commissions of trades that came before the report that opens the position.
         self._early_costs: dict[_Key, tuple[int, Decimal]] = {}
@@ -108,6 +110,48 @@ class AccountBook:
     def due_ns(self) -> int | None:
         """The next instant at which an ended epoch stops waiting for its trade."""
         return min((ending.due_ns for ending in self._endings.values()), default=None)
+
+    # A restart --------------------------------------------------------------------------------
+
+    def restore(self, machine: Machine, *, position_side: str) -> None:
+        """Takes up an epoch that was open when an earlier process ended.
+
+        Args:
+            machine: of the epoch, which the engine has.
+            position_side: BOTH, LONG or SHORT: which row of the exchange's it is.
+        """
+        key = (machine.symbol, machine.side)
+        self._owners[key] = position_side
+        size = machine.orders.quantity
+        signed = size if machine.side == "LONG" else size.copy_negate()
+        self._amounts[machine.symbol, position_side] = (signed, machine.entry)
+
+    def know_virtual(self, real: Mapping[tuple[str, Side], Decimal]) -> None:
+        """Takes the real positions whose virtual ones an earlier process had closed."""
+        if self._virtual is not None:
+            for (symbol, side), size in real.items():
+                self._virtual.know(symbol, side, size)
+
+    def virtual(self) -> dict[tuple[str, Side], Decimal]:
+        """The real sizes behind virtual positions, open or closed in our books."""
+        return {} if self._virtual is None else self._virtual.real()
+
+    def know_trades(self, counted: Mapping[str, int]) -> None:
+        """Takes the newest trade id of each symbol that an earlier process counted."""
+        self._counted.update(counted)
+
+    @property
+    def counted_trades(self) -> dict[str, int]:
+        """The newest trade id of each symbol that was counted."""
+        newest = {symbol: max(ids) for symbol, ids in self._trades.items() if ids}
+        return {
+            symbol: max(newest.get(symbol, 0), self._counted.get(symbol, 0))
+            for symbol in {*newest, *self._counted}
+        }
+
+    def position_side(self, symbol: str, side: Side) -> str:
+        """Which row of the exchange's an open epoch is: BOTH, LONG or SHORT."""
+        return self._owners.get((symbol, side), "BOTH")
 
     # Reports ----------------------------------------------------------------------------------
 
@@ -290,6 +334,8 @@ class AccountBook:
     def _is_duplicate(self, trade: Trade) -> bool:
         if trade.trade_id <= 0:
             return False
+        if trade.trade_id <= self._counted.get(trade.symbol, 0):
+            return True
         seen = self._trades.setdefault(trade.symbol, {})
         if trade.trade_id in seen:
             return True
@@ -364,6 +410,15 @@ class AccountBook:
                     symbol, side, order_id, event, filled=filled, t_ns=t_ns
                 )
         return out
+
+    def is_closing(self, symbol: str, order_id: str) -> bool:
+        """Whether an order of ours is the full close of an open epoch."""
+        for side in ("LONG", "SHORT"):
+            machine = self._engine.positions.get((symbol, side))
+            full = None if machine is None else machine.orders.full
+            if full is not None and full.exit.order_id == order_id:
+                return True
+        return False
 
     # Ends -------------------------------------------------------------------------------------
 

@@ -66,11 +66,13 @@ class _Window:
 
     def at(self, now_ns: int) -> int:
         """What is used at this instant."""
-        start_ns = now_ns - now_ns % self.length_ns
-        if start_ns > self.start_ns:
-            self.start_ns = start_ns
+        return self.used if now_ns < self.start_ns + self.length_ns else 0
+
+    def roll(self, now_ns: int) -> None:
+        """Begins a new window where the last one is over."""
+        if now_ns >= self.start_ns + self.length_ns:
+            self.start_ns = now_ns - now_ns % self.length_ns
             self.used = 0
-        return self.used
 
     def wait_ns(self, amount: int, part: float, now_ns: int, *, under_way: int = 0) -> int:
         """How long until this much fits below a part of the limit; 0 is now."""
@@ -78,7 +80,7 @@ class _Window:
         # An empty window lets anything through: a request larger than its part must not wait for ever.
         if used == 0 or used + amount <= self.limit * part:
             return 0
-        return max(1, self.start_ns + self.length_ns - now_ns)
+        return min(self.length_ns, max(1, self.start_ns + self.length_ns - now_ns))
 
 
 class BudgetState(Struct, frozen=True, kw_only=True):
@@ -166,10 +168,10 @@ class Budget:
 
     def leave(self, now_ns: int, *, weight: int = 0, orders: int = 0) -> None:
         """A request leaves. Each with weight must be followed by one `came_back`."""
-        self._weight.at(now_ns)
+        self._weight.roll(now_ns)
         self._under_way += weight
         for window in (self._orders_10s, self._orders_1m):
-            window.at(now_ns)
+            window.roll(now_ns)
             window.used += orders
 
     def came_back(
@@ -185,7 +187,7 @@ class Budget:
                 be trusted.
         """
         self._under_way = max(0, self._under_way - weight)
-        self._weight.at(now_ns)
+        self._weight.roll(now_ns)
         counted = _count(headers, "x-mbx-used-weight-1m")
         if counted is None:
             self._weight.used += weight
@@ -199,7 +201,8 @@ class Budget:
             orders = _count(headers, name)
             if orders is not None:
                 # Orders under way are in ours and not in theirs: the larger number is the safe one.
-                window.used = max(window.at(now_ns), orders)
+                window.roll(now_ns)
+                window.used = max(window.used, orders)
 
     def on_ws_limits(self, limits: Iterable[Mapping[str, Any]], now_ns: int) -> None:
         """Takes the `rateLimits` of a WebSocket-API answer; what is no limit in it is passed over."""
@@ -209,7 +212,8 @@ class Budget:
             )
             used = row.get("count")
             if window is not None and isinstance(used, int) and used >= 0:
-                window.used = max(window.at(now_ns), used)
+                window.roll(now_ns)
+                window.used = max(window.used, used)
 
     def set_limits(self, limits: Iterable[tuple[str, str, int, int]]) -> None:
         """Takes the exchange's own limits.

@@ -50,6 +50,7 @@ class Engine:
         due_ns: no later than the instant at which the clock next has something to do (nanoseconds since
             the Unix epoch).
         positions: the machines of the open epochs by (symbol, side).
+        facts: what was told of symbols that ladder rules may ask for; whoever feeds the engine fills it.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class Engine:
         "_order_ids",
         "_plan_for",
         "due_ns",
+        "facts",
         "positions",
     )
 
@@ -90,7 +92,7 @@ class Engine:
             order_ids: the pure function that names orders.
             on_adopt: how positions are adopted that a snapshot shows first; None opens them like any other.
             inputs_for: what is known of a symbol and side for ladder sizing, asked when an epoch opens;
-                it overrules what the engine knows itself (notional, leverage, volatility, profit).
+                it overrules `facts`, and they overrule what a position itself tells.
         """
         self._plan_for = plan_for
         self._inputs_for = inputs_for or (lambda _symbol, _side: NO_INPUTS)
@@ -107,6 +109,7 @@ class Engine:
             self._markets.book,
         )
         self.positions: dict[tuple[str, Side], Machine] = {}
+        self.facts: dict[str, dict[str, Decimal | str]] = {}
         self.due_ns = NEVER_NS
 
     # Ticks ------------------------------------------------------------------------------------
@@ -578,6 +581,7 @@ class Engine:
             price=price,
             atr_15m=self._markets.atr_15m(market, plan),
         )
+        found.update(self.facts.get(market.symbol, {}))
         found.update(self._inputs_for(market.symbol, position.side))
         # In the order in which a journal keeps them.
         return dict(sorted(found.items()))
@@ -656,14 +660,24 @@ class Engine:
             machine.on_cost(paid)
             self._settle(self._markets.of_machine(machine))
 
-    def close(self, symbol: str, side: Side, *, t_ns: int) -> Sequence[Decision]:
-        """Closes a position by hand, pursued until flat."""
-        return self._tell(
-            symbol,
-            side,
-            t_ns,
-            lambda machine, out: machine.close_all(Reason.MANUAL, t_ns=t_ns, out=out),
-        )
+    def close(
+        self, symbol: str, side: Side, *, t_ns: int, by_stop: bool = False
+    ) -> Sequence[Decision]:
+        """Closes a position by hand, pursued until flat.
+
+        Args:
+            symbol: as Binance writes it.
+            side: LONG or SHORT.
+            t_ns: when it was asked for.
+            by_stop: whether the position's own stop is the reason, because the exchange's copy of it was
+                reached and did not do its work.
+        """
+
+        def close(machine: Machine, out: list[Decision]) -> None:
+            reason = Reason(machine.stop.kind.value) if by_stop else Reason.MANUAL
+            machine.close_all(reason, t_ns=t_ns, out=out)
+
+        return self._tell(symbol, side, t_ns, close)
 
     def set_stop(self, symbol: str, side: Side, price: Decimal, *, t_ns: int) -> Sequence[Decision]:
         """Sets a position's stop by hand: the one command that may loosen it."""

@@ -210,6 +210,11 @@ class Ladder:
         return [rung.x for rung in self.rungs if rung.taken and rung.x is not None]
 
     @property
+    def harvest_due(self) -> Decimal | None:
+        """Where the next harvest step lies on the gain axis; None without a harvest."""
+        return self._harvest_due
+
+    @property
     def is_shrunk(self) -> bool:
         """Whether high volatility has drawn the untaken rungs nearer in this epoch."""
         return self._shrunk

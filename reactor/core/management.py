@@ -39,6 +39,14 @@ class VirtualPositions:
         # What the exchange last said, for positions that we guard or have closed virtually.
         self._real: dict[tuple[str, Side], Decimal] = {}
 
+    def know(self, symbol: str, side: Side, real: Decimal) -> None:
+        """Takes what an earlier process knew of a real position."""
+        self._real[symbol, side] = real
+
+    def real(self) -> dict[tuple[str, Side], Decimal]:
+        """The real sizes that are known, for the next process."""
+        return dict(self._real)
+
     def size(self, symbol: str, side: Side, real: Decimal, held: Decimal | None) -> Decimal:
         """The size that our books take for a reported one.
 

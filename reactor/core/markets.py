@@ -49,7 +49,11 @@ class Markets:
     def of(self, plan: Plan, symbol: str) -> Market:
         """The market that a plan's positions of a symbol are driven by."""
         market = self.get(plan.trigger, symbol)
-        assert market is not None
+        if market is None:
+            # The plan of an epoch that was opened under another configuration.
+            market = Market(symbol=symbol, source=plan.trigger, jump_limit=plan.max_tick_jump_pct)
+            {"mark": self.mark, "last": self.last, "book": self.book}[plan.trigger][symbol] = market
+        self._take_series(market, plan)
         return market
 
     def of_machine(self, machine: Machine) -> Market:
@@ -87,10 +91,13 @@ class Markets:
         limit = min(plan.max_tick_jump_pct for plan in plans)
         market = Market(symbol=symbol, source=source, jump_limit=limit)
         for plan in plans:
-            if plan.high_volatility is not None or (
-                plan.needs_atr and symbol not in self._atr_fixed
-            ):
-                market.take_series(plan.atr)
-            if wants_input(plan, "volatility"):
-                market.take_series(msgspec.structs.replace(plan.atr, interval="15m"))
+            self._take_series(market, plan)
         return market
+
+    def _take_series(self, market: Market, plan: Plan) -> None:
+        if plan.high_volatility is not None or (
+            plan.needs_atr and market.symbol not in self._atr_fixed
+        ):
+            market.take_series(plan.atr)
+        if wants_input(plan, "volatility"):
+            market.take_series(msgspec.structs.replace(plan.atr, interval="15m"))

@@ -27,18 +27,25 @@ def load_plan(name_or_file: str) -> Plan:
     Raises:
         PlanError: there is no such plan or file, or its content is refused.
     """
+    return plan_from_toml(plan_toml(name_or_file), source=name_or_file)
+
+
+def plan_toml(name_or_file: str) -> str:
+    """The text of a plan that `load_plan` would load.
+
+    Raises:
+        PlanError: there is no such plan or file.
+    """
     if name_or_file.endswith(".toml") or "/" in name_or_file:
         path = Path(name_or_file)
         try:
-            toml = path.read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise PlanError(f"cannot read the plan file {name_or_file}: {reason}") from None
-        return plan_from_toml(toml, source=name_or_file)
     names = shipped_plan_names()
     if name_or_file not in names:
         raise PlanError(
             f"there is no plan {name_or_file!r}; shipped: {', '.join(names)}; or give a .toml file"
         )
-    toml = resources.files(__name__).joinpath(f"{name_or_file}.toml").read_text(encoding="utf-8")
-    return plan_from_toml(toml, source=name_or_file)
+    return resources.files(__name__).joinpath(f"{name_or_file}.toml").read_text(encoding="utf-8")

@@ -5,9 +5,6 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
-import msgspec
-
-from reactor.binance.orders import client_order_id
 from reactor.binance.redaction import line as one_line
 from reactor.config import Config, SymbolConfig, config_from_tables, load_config
 from reactor.core.decisions import Alarm, Decision, Exit, HeldBack, Opened, Side
@@ -15,13 +12,14 @@ from reactor.core.engine import Engine
 from reactor.core.exact import ZERO, divide, multiply, text
 from reactor.core.ladder import Filters
 from reactor.core.market import Market
-from reactor.core.orders import Fills, OrderIds
-from reactor.core.plan import Plan, plan_from_tables, plan_from_toml
+from reactor.core.orders import Fills
+from reactor.core.plan import Plan
 from reactor.core.sizing import Inputs
-from reactor.plans import DEFAULT_PLAN, load_plan
 from reactor.replay.lines import Line, line_of
 from reactor.replay.options import ReplayOptions, ladder_facts
 from reactor.replay.verify import Verifier
+from reactor.shell.assembly import live_pump, order_ids, start_state
+from reactor.shell.plan_choice import PlanChoice
 from reactor.shell.pump import Pump
 from reactor.shell.tape_format import TapeHeader
 
@@ -32,8 +30,6 @@ NOTE_CHARS_MAX = 400
 """One note is one line. What it quotes came from outside and may be anything."""
 
 INSTANCE = "replay"
-
-SIDES: tuple[Side, Side] = ("LONG", "SHORT")
 
 
 class Session:
@@ -69,24 +65,42 @@ class Session:
         self._said: set[str] = set()
         self._header = header
         self._config = _config(options, header)
-        self._trigger = trigger or options.trigger
-        self._plans: dict[tuple[str, Side], Plan] = {}
+        self._plans = PlanChoice(
+            self._config,
+            override=options.plan,
+            recorded=None if header is None else header.plans,
+            trigger=trigger or options.trigger,
+        )
         self.exits = 0
         self._opened: dict[tuple[str, Side], None] = {}
         simulated = bool(options.positions)
-        self.engine = Engine(
-            plan_for=self.plan_for,
-            filters_for=self.filters_for,
-            fixed_atr=options.atrs,
-            fills=options.fills if simulated else Fills.REPORTED,
-            order_ids=_order_ids((header and header.instance) or INSTANCE),
-            inputs_for=self.inputs_for,
-        )
-        self.pump = Pump(self.engine, note=self.note, follow_account=not simulated)
+        instance = (header and header.instance) or INSTANCE
+        if header is not None and header.session is not None and not simulated:
+            self.pump = live_pump(
+                self._config,
+                header.session,
+                plan_for=self.plan_for,
+                filters_for=self.filters_for,
+                fixed_atr=options.atrs,
+                instance=instance,
+                start=start_state(header.journal),
+                note=self.note,
+            )
+        else:
+            engine = Engine(
+                plan_for=self.plan_for,
+                filters_for=self.filters_for,
+                fixed_atr=options.atrs,
+                fills=options.fills if simulated else Fills.REPORTED,
+                order_ids=order_ids(instance),
+                inputs_for=self.inputs_for,
+            )
+            self.pump = Pump(engine, note=self.note, follow_account=not simulated)
+        self.engine = self.pump.engine
         self.verifier = Verifier() if options.verify else None
         if self.verifier is not None:
             self.pump.on_sent = self.verifier.recorded
-        self._look_up_plans()
+        self._plans.look_up(asked.symbol for asked in options.positions)
         for asked in options.positions:
             margin, liquidation = self._risk(asked.symbol, asked.quantity, asked.entry)
             self.engine.expect(
@@ -100,20 +114,7 @@ class Session:
 
     def plan_for(self, symbol: str, side: Side) -> Plan:
         """The plan of a position: the option's, the configuration's, the tape's, the default."""
-        key = (symbol, side)
-        if key not in self._plans:
-            plan = self._options.plan or self._named(self._plan_name(symbol, side))
-            if self._trigger is not None and plan.trigger != self._trigger:
-                plan = msgspec.structs.replace(plan, trigger=self._trigger)
-            self._plans[key] = plan
-        return self._plans[key]
-
-    def _look_up_plans(self) -> None:
-        """Reads every plan that the session may need, so that a wrong one is refused before it starts."""
-        symbols = {*self._config.symbols, *(asked.symbol for asked in self._options.positions), ""}
-        for symbol in sorted(symbols):
-            for side in SIDES:
-                self.plan_for(symbol, side)
+        return self._plans.plan_for(symbol, side)
 
     def filters_for(self, symbol: str) -> Filters:
         """What a symbol rounds to: the tape's exchangeInfo, else the options, else the configuration."""
@@ -129,8 +130,8 @@ class Session:
         )
 
     def inputs_for(self, symbol: str, _side: Side) -> Inputs:
-        """What ladder rules may ask for: what the tape told, and above it the options."""
-        return {**self.pump.facts.of(symbol), **ladder_facts(self._options.inputs.get(symbol, {}))}
+        """What the options say for ladder rules."""
+        return ladder_facts(self._options.inputs.get(symbol, {}))
 
     def take(self, decisions: Sequence[Decision]) -> None:
         """Turns decisions into output lines and notes."""
@@ -172,10 +173,10 @@ class Session:
 
     def _say_whose_fills(self) -> None:
         """Another plan on a recorded session decides exits that nobody filled then."""
-        asked, recorded = self._options.plan, self._recorded_plans
+        asked, recorded = self._options.plan, self._plans.recorded
         if self._options.positions or asked is None or not recorded:
             return
-        if all(asked != self._named(name) for name in recorded):
+        if all(asked != self._plans.named(name) for name in recorded):
             self.note_once(
                 f"{asked.name} is none of the recording's plans: positions and fills stay those of the"
                 " recording; --position simulates them"
@@ -251,28 +252,6 @@ class Session:
                 if symbol not in known:
                     self._show(f"{option} {symbol}: no price of {symbol} came; check the symbol")
 
-    def _plan_name(self, symbol: str, side: Side) -> str:
-        config = self._config.symbols.get(symbol)
-        name = (config and config.plan_name(side)) or self._config.plan
-        plans = self._recorded_plans
-        if name is None and len(plans) == 1:
-            name = next(iter(plans))
-        return name or DEFAULT_PLAN
-
-    @property
-    def _recorded_plans(self) -> dict[str, Any]:
-        return (self._header.plans if self._header is not None else None) or {}
-
-    def _named(self, name: str) -> Plan:
-        plans = self._recorded_plans
-        if name not in plans:
-            return load_plan(name)
-        content = plans[name]
-        source = f"plan {name!r} in the tape's header"
-        if isinstance(content, str):
-            return plan_from_toml(content, source=source)
-        return plan_from_tables(content, source=source)
-
     def _risk(
         self, symbol: str, quantity: Decimal, entry: Decimal
     ) -> tuple[Decimal | None, Decimal | None]:
@@ -283,25 +262,6 @@ class Session:
             margin = divide(multiply(quantity, entry), Decimal(inputs["leverage"]))
         liquidation = inputs.get("liquidation_price")
         return margin, None if liquidation is None else Decimal(liquidation)
-
-
-def _order_ids(instance: str) -> OrderIds:
-    """The order ids of a live instance of this name, so that recorded orders can be told again."""
-
-    def order_id(
-        symbol: str, side: Side, opened_ns: int, epoch: int, number: int, attempt: int
-    ) -> str:
-        return client_order_id(
-            instance=instance,
-            symbol=symbol,
-            side=side,
-            epoch_opened_ns=opened_ns,
-            epoch_number=epoch,
-            decision=number,
-            attempt=attempt,
-        )
-
-    return order_id
 
 
 def _config(options: ReplayOptions, header: TapeHeader | None) -> Config:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from reactor.binance.amounts import price
+from reactor.binance.amounts import price, quantity
 from reactor.binance.decode import decode_market, decode_rest, decode_user
 from reactor.binance.filters import SymbolFilters
 from reactor.binance.market_messages import (
@@ -25,12 +25,26 @@ from reactor.binance.market_messages import (
     is_market_trade,
 )
 from reactor.binance.messages import FAULTS, Ignored, Malformed, RestFailure
-from reactor.binance.rest_account_messages import AccountConfig, PositionMode, PositionRisk
-from reactor.binance.rest_market_messages import ExchangeInfo, Klines
+from reactor.binance.rest_account_messages import (
+    AccountConfig,
+    Order,
+    PositionMode,
+    PositionRisk,
+)
+from reactor.binance.rest_market_messages import (
+    ExchangeInfo,
+    Klines,
+    PremiumIndex,
+    TickerBook,
+    TickerPrice,
+)
 from reactor.core.candles import Candle
 from reactor.core.decisions import Decision
 from reactor.core.engine import NEVER_NS, Engine
+from reactor.core.exact import text
 from reactor.core.ladder import Filters
+from reactor.core.lifecycle import Event
+from reactor.core.management import Management
 from reactor.core.market import Source
 from reactor.core.plan import INTERVAL_MS
 from reactor.errors import DecodeError, TapeLineDamaged
@@ -46,6 +60,8 @@ from reactor.shell.recorded import (
 )
 from reactor.shell.symbol_facts import SymbolFacts
 from reactor.shell.tape_format import TapeLine, decode_line
+
+ORDER_PATH = "/fapi/v1/order"
 
 T_NS_MAX = TIME_MS_MAX * 1_000_000
 """A receive time beyond it is damage: believing it would make every later line one of the past."""
@@ -92,17 +108,25 @@ class Pump:
         on_sent: called with each recorded order request.
     """
 
-    def __init__(self, engine: Engine, *, note: Note, follow_account: bool) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        note: Note,
+        follow_account: bool,
+        management: Management | None = None,
+    ) -> None:
         """Builds a pump.
 
         Args:
             engine: what it feeds.
             note: called for everything a person should know, with a kind and a text.
             follow_account: whether private frames and position answers open and close positions.
+            management: which of the account's positions are ours; all of them where None is given.
         """
         self.engine = engine
-        self.facts = SymbolFacts()
-        self.account = AccountFeed(engine)
+        self.facts = SymbolFacts(engine.facts)
+        self.account = AccountFeed(engine, management)
         self.now_ns = 0
         self.skipped = 0
         self.place = "line"
@@ -204,6 +228,15 @@ class Pump:
             return ()
         if line.c in {"market", "public"}:
             self._try_other_form(other, raw)
+        return self.take(line, number)
+
+    def take(self, line: TapeLine, number: int = 0) -> Sequence[Decision]:
+        """Takes one message that is no quiet tick.
+
+        Args:
+            line: the message; live, as it would stand on a tape.
+            number: its line number, for messages; 0 where there is no tape.
+        """
         t_ns = self.forwards(number, line.t)
         decisions = list(self.on_time(t_ns))
         try:
@@ -212,6 +245,11 @@ class Pump:
             self._unreadable(number, line.c, str(error))
         self._note_book_due()
         return decisions
+
+    @property
+    def due_ns(self) -> int:
+        """No later than the instant at which `on_time` next has something to do."""
+        return min(self.engine.due_ns, self._book_due_ns)
 
     def forwards(self, number: int, t_ns: int) -> int:
         """The time that a line counts as received at.
@@ -322,6 +360,9 @@ class Pump:
         self.facts.learn(answer)
         if isinstance(answer, Malformed):
             self._unreadable(number, "rest", f"{path}: {answer.reason}")
+        elif isinstance(answer, RestFailure) and path == ORDER_PATH and request.method == "GET":
+            if self._follow_account:
+                return self.account.on_order_failure(answer, params, t_ns, asked_ns=request.asked)
         elif isinstance(answer, Ignored | RestFailure):
             self.ignored[f"{request.method} {path}"] += 1
         elif isinstance(answer, Klines):
@@ -333,9 +374,49 @@ class Pump:
                     self.contracts[contract.symbol] = contract
         elif isinstance(answer, PositionMode | AccountConfig):
             self.account.hedge = answer.hedge
-        elif self._follow_account and isinstance(answer, tuple) and path.endswith("/positionRisk"):
-            rows = [row for row in answer if isinstance(row, PositionRisk)]
-            return self.account.on_positions(rows, params.get("symbol"), t_ns)
+        elif isinstance(answer, Order):
+            if self._follow_account and request.method == "GET" and path == ORDER_PATH:
+                return self.account.on_order(answer, t_ns)
+        elif isinstance(answer, tuple):
+            return self._rows(answer, path, params, t_ns, asked_ns=request.asked)
+        return ()
+
+    def _rows(
+        self,
+        rows: tuple[object, ...],
+        path: str,
+        params: dict[str, str],
+        t_ns: int,
+        *,
+        asked_ns: int | None,
+    ) -> Sequence[Decision]:
+        """An answer that is a list: positions, fills, prices."""
+        if path.endswith("/positionRisk"):
+            if not self._follow_account:
+                return ()
+            positions = [row for row in rows if isinstance(row, PositionRisk)]
+            return self.account.on_positions(
+                positions, params.get("symbol"), t_ns, asked_ns=asked_ns
+            )
+        if path.endswith("/userTrades"):
+            return self.account.on_trades(rows, t_ns) if self._follow_account else ()
+        decisions: list[Decision] = []
+        for row in rows:
+            decisions += self._polled(row, t_ns)
+        return decisions
+
+    def _polled(self, row: object, t_ns: int) -> Sequence[Decision]:
+        """A price that was asked for, for the machines of its own source."""
+        polled = self.engine.on_polled
+        now_ms = t_ns // 1_000_000
+        match row:
+            case PremiumIndex():
+                return polled("mark", row.symbol, text(row.mark_price), row.time_ms, t_ns)
+            case TickerPrice():
+                return polled("last", row.symbol, text(row.price), row.time_ms or now_ms, t_ns)
+            case TickerBook():
+                bid, ask = text(row.bid_price), text(row.ask_price)
+                return polled("book", row.symbol, bid, row.time_ms or now_ms, t_ns, ask=ask)
         return ()
 
     def _history(self, klines: Klines, t_ns: int) -> Sequence[Decision]:
@@ -368,7 +449,7 @@ class Pump:
             return self.account.on_answer(message, t_ns) if self._follow_account else ()
         if self.on_sent is not None:
             self.on_sent(message)
-        self.account.on_request(message)
+        self.account.on_request(message, t_ns)
         return ()
 
     def _control(self, number: int, raw: bytes, t_ns: int) -> Sequence[Decision]:
@@ -380,6 +461,13 @@ class Pump:
         engine, symbol, side = self.engine, command.symbol, command.side
         if command.command == "close":
             return engine.close(symbol, side, t_ns=t_ns)
+        if command.command == "close_stop":
+            return engine.close(symbol, side, t_ns=t_ns, by_stop=True)
+        if command.command == "outcome":
+            if not self._follow_account or command.event not in set(Event):
+                return ()
+            event, filled = Event(command.event), quantity(command.filled or "0")
+            return self.account.on_outcome(symbol, command.order_id, event, filled, t_ns)
         if command.command == "set_stop":
             return engine.set_stop(symbol, side, price(command.price), t_ns=t_ns)
         if command.command in {"pause", "resume"}:
@@ -394,7 +482,10 @@ class Pump:
         except FAULTS:
             self._unreadable(number, "link", "not a recorded link state")
             return ()
+        if link.state == "source":
+            return ()
         if link.state != "up":
             self._note("link", f"{self.place} {number}: {link.stream or 'socket'} {link.state}")
-            self.engine.on_interruption()
+            if link.stream not in {"private", "order", "rest"}:
+                self.engine.on_interruption()
         return ()

@@ -22,9 +22,6 @@ from reactor.core.lifecycle import Event
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
-UNKNOWN_OUTCOME_CODES = frozenset({-1000, -1001, -1006, -1007})
-"""Errors after which nobody knows whether the order was executed (Binance, error codes)."""
-
 
 class RestAnswerLine(msgspec.Struct, frozen=True):
     """A recorded REST answer."""
@@ -34,12 +31,15 @@ class RestAnswerLine(msgspec.Struct, frozen=True):
     status: int
     body: msgspec.Raw
     params: dict[str, Any] = {}
+    asked: int | None = None
+    """When the question left, ns since the Unix epoch, where the recorder knew it."""
 
 
 class OrderResult(msgspec.Struct, frozen=True, rename="camel"):
     """What an order's answer says of it."""
 
     symbol: str = ""
+    order_id: int = 0
     client_order_id: str = ""
     status: str = ""
     executed_quantity: str = msgspec.field(name="executedQty", default="0")
@@ -71,6 +71,9 @@ class ControlLine(msgspec.Struct, frozen=True):
     symbol: str
     side: Side
     price: str | None = None
+    order_id: str = ""
+    event: str = ""
+    filled: str = "0"
 
 
 class LinkLine(msgspec.Struct, frozen=True):

@@ -6,22 +6,17 @@ from decimal import Decimal
 from reactor.binance.rest_account_messages import PositionRisk, SymbolConfig
 from reactor.binance.rest_market_messages import TickerDay
 from reactor.binance.user_messages import AccountConfigUpdate
-from reactor.core.sizing import Inputs
 
 
 class SymbolFacts:
-    """The newest of each fact by symbol.
+    """Keeps the newest of each fact by symbol, in the table that the engine looks into.
 
     `leverage` comes from `/fapi/v1/symbolConfig`, version 2 of positionRisk, and ACCOUNT_CONFIG_UPDATE events;
     `volume_24h` from `/fapi/v1/ticker/24hr`. What was never told is not there.
     """
 
-    def __init__(self) -> None:
-        self._known: dict[str, dict[str, Decimal | str]] = {}
-
-    def of(self, symbol: str) -> Inputs:
-        """What is known of a symbol."""
-        return self._known.get(symbol, {})
+    def __init__(self, known: dict[str, dict[str, Decimal | str]]) -> None:
+        self._known = known
 
     def learn(self, message: object) -> None:
         """Takes an answer, a list of them, or an event; what says nothing of this kind is passed over."""

@@ -27,6 +27,16 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 _INT64_MAX = (1 << 63) - 1
 
 
+class LiveSession(msgspec.Struct, frozen=True):
+    """What a recorded live session was, beside its configuration.
+
+    Attributes:
+        mode: `dry_run`, `shadow` or `live`: whether exits were sent.
+    """
+
+    mode: Literal["dry_run", "shadow", "live"]
+
+
 class TapeHeader(msgspec.Struct, frozen=True):
     """A tape's first line. Keys that are not listed here are allowed and ignored.
 
@@ -38,6 +48,7 @@ class TapeHeader(msgspec.Struct, frozen=True):
         plans: the content of the plans it could use, by name.
         journal: its state at the start.
         instance: the name that its order ids were made with.
+        session: how a live session took its account's positions; absent where it was none.
     """
 
     tape: int
@@ -47,6 +58,7 @@ class TapeHeader(msgspec.Struct, frozen=True):
     plans: dict[str, Any] | None = None
     journal: Any | None = None
     instance: str | None = None
+    session: LiveSession | None = None
 
 
 class TapeLine(msgspec.Struct, frozen=True, gc=False):

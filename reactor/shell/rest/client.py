@@ -41,6 +41,9 @@ PATIENCE_S: Final[Mapping[str, float]] = {
 """How long a request may wait for room in the budget, or for what `Retry-After` says. A poll's next chance
 comes in a second; what can wait waits for a whole new minute."""
 
+LOOK_AGAIN_S: Final = 0.05
+"""Where only the answers of others free the room, nobody can say when."""
+
 TIMESTAMP_OUTSIDE_WINDOW: Final = -1021
 TOO_MANY_REQUESTS: Final = -1003
 COUNT_NOT_TRUSTED: Final = frozenset({"/fapi/v1/ticker/bookTicker", "/fapi/v2/ticker/price"})
@@ -247,7 +250,7 @@ class RestClient:
                 banned = self.budget.ban_until_ns > now_ns and purpose not in UNBANNABLE
                 why = "the exchange has banned us" if banned else "our share is used up"
                 raise BudgetExhausted(f"{path}: {why} for {wait_ns / 1e9:.1f} s more; not asked")
-            await asyncio.sleep(wait_ns / 1e9)
+            await asyncio.sleep(max(wait_ns / 1e9, LOOK_AGAIN_S))
 
     async def _ask(
         self,

@@ -1,0 +1,488 @@
+"""The guard of one account: what comes in is decided on, sent, and only then written down.
+
+    bytes ─▶ pump ─▶ engine ─▶ decisions ─▶ gateway (the order leaves, in the same turn)
+                                   └──────▶ tape, hard stops, journal, audit (afterwards)
+
+Everything that changes what the engine knows comes through the methods of `Inbox` here, each as one line of
+a tape; so a tape of the session holds all that its decisions depended on, and a replay of it decides the same.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from reactor.audit import AlarmRaised, Audit, CommandTaken, Decided, PositionGone, PositionSeen
+from reactor.binance.market_messages import (
+    AggTrade,
+    BookTicker,
+    Envelope,
+    MarkPrice,
+    Trade,
+    is_market_trade,
+)
+from reactor.binance.messages import FAULTS
+from reactor.clock import Clock
+from reactor.config import Config
+from reactor.core.decisions import (
+    Alarm,
+    Decision,
+    Exit,
+    HeldBack,
+    Opened,
+    OrdersCancelled,
+    OutcomeAsked,
+    Side,
+)
+from reactor.core.exact import text
+from reactor.core.machine import Machine
+from reactor.core.market import Market, Source
+from reactor.errors import DecodeError, InvariantError
+from reactor.shell.inbox import Command, Link, StreamRoute
+from reactor.shell.position_view import position_seen
+from reactor.shell.pump import Pump
+from reactor.shell.rest_seam import RestAnswer
+from reactor.shell.tape_format import Channel, Direction, TapeLine
+
+_decode: Callable[[bytes], Any] = msgspec.json.Decoder(Envelope).decode
+
+NEVER_NS: Final = 1 << 62
+
+
+class Sender(Protocol):
+    """What sends exits: the order gateway. A dry run has none."""
+
+    def send(self, exit_: Exit, *, t_event_ms: int, t_recv_ns: int) -> list[bytes]:
+        """Sends an exit in this turn; returns the requests that left, for the tape."""
+        ...
+
+    def on_answer(self, message: bytes) -> None:
+        """Takes an order's answer after the engine has."""
+        ...
+
+    def ask(self, decision: OutcomeAsked) -> None:
+        """Finds out what became of an order."""
+        ...
+
+    def cancel_epoch(self, decision: OrdersCancelled) -> None:
+        """Cancels what an ended epoch left."""
+        ...
+
+
+class Writer(Protocol):
+    """What records."""
+
+    def write(
+        self, t_ns: int, channel: Channel, message: bytes, direction: Direction = "in"
+    ) -> None:
+        """Records one message; never raises."""
+        ...
+
+
+class Guard:
+    """Takes what comes in, decides, sends, and tells.
+
+    Attributes:
+        pump: decodes and drives the engine. `mark_seen_ns`: when a mark price of each symbol last came;
+            `mark_price`: its text. `private_seen_ns`: when the user stream last said anything.
+        sources: where each symbol's prices come from, where that is not the stream.
+        protections: the names of the positions' states of protection, kept by whoever proves it.
+        after: called after every event that had decisions or could have changed a position, with the
+            decisions.
+    """
+
+    def __init__(
+        self,
+        pump: Pump,
+        *,
+        clock: Clock,
+        audit: Audit,
+        config: Config,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """Guards nothing until something comes in.
+
+        Args:
+            pump: with its engine.
+            clock: the time.
+            audit: where everything is told.
+            config: the session's.
+            loop: whose timers fire what the clock makes due.
+        """
+        self.pump = pump
+        self._engine = pump.engine
+        self._clock = clock
+        self._audit = audit
+        self._config = config
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = NEVER_NS
+        self._writer: Writer | None = None
+        self._sender: Sender | None = None
+        self._stopping = False
+        self._ended = False
+        self._inside = False
+        self._waiting: list[tuple[Channel, bytes, Direction]] = []
+        self._numbered = 0
+        self._last_ns = 0
+        self._seen: dict[tuple[str, Side], PositionSeen] = {}
+        self.faulted: dict[str, str] = {}
+        self.mark_seen_ns: dict[str, int] = {}
+        self.mark_price: dict[str, str] = {}
+        self.private_seen_ns = 0
+        self.sources: dict[str, str] = {}
+        self.protections: dict[tuple[str, Side], str] = {}
+        self.after: list[Callable[[Sequence[Decision], int], None]] = []
+        self.on_private: list[Callable[[bytes, int], None]] = []
+
+    def attach(self, *, sender: Sender | None, writer: Writer | None) -> None:
+        """Gives it what sends and what records; a dry run has no sender."""
+        self._sender = sender
+        self._writer = writer
+
+    # The way in -------------------------------------------------------------------------------
+
+    def market(self, route: StreamRoute, message: bytes) -> None:
+        """Takes a frame of a market or public socket, in its read callback."""
+        if self._stopping:
+            return
+        t_ns = self._now()
+        pump = self.pump
+        try:
+            frame = _decode(message).data
+            kind = type(frame)
+            if t_ns >= pump.due_ns or self._inside:
+                raise ValueError  # timers fire first, on the long way
+            t_event_ms = frame.E
+            if kind is AggTrade and frame.st == 1:
+                decisions = self._engine.on_last(frame.s, frame.p, frame.a, frame.T, t_ns)
+            elif kind is BookTicker and frame.st == 1:
+                decisions = self._engine.on_book(frame.s, frame.b, frame.a, frame.u, frame.T, t_ns)
+            elif kind is MarkPrice and frame.st == 1:
+                decisions = self._engine.on_mark(frame.s, frame.p, frame.E, t_ns)
+                self.mark_seen_ns[frame.s] = t_ns
+                self.mark_price[frame.s] = frame.p
+            elif kind is Trade and frame.st == 1 and is_market_trade(frame):
+                decisions = self._engine.on_trade(frame.s, frame.p, frame.t, frame.T, t_ns)
+            else:
+                decisions = ()
+        except (*FAULTS, DecodeError):
+            self._take(route, message, t_ns)
+            return
+        except InvariantError as error:
+            self._broken(error, t_ns)
+            return
+        if decisions:
+            pump.now_ns = t_ns
+            self._act(decisions, t_ns, t_event_ms, (route, message, "in"))
+            self._settle(t_ns)
+            return
+        pump.now_ns = t_ns
+        if self._writer is not None:
+            self._writer.write(t_ns, route, message)
+        if self._engine.due_ns != self._timer_ns:
+            self._arm()
+
+    def private(self, message: bytes) -> None:
+        """Takes a frame of the user-data socket."""
+        t_ns = self._now()
+        self.private_seen_ns = t_ns
+        self._take("private", message, t_ns)
+        for listener in self.on_private:
+            listener(message, t_ns)
+
+    def order_sent(self, message: bytes) -> None:
+        """Takes an order request as it left."""
+        self._take("order", message, self._now(), "out")
+
+    def order_answer(self, message: bytes) -> None:
+        """Takes an order's answer."""
+        self._take("order", message, self._now())
+        if self._sender is not None:
+            self._sender.on_answer(message)
+
+    def rest(self, answer: RestAnswer) -> None:
+        """Takes a REST answer at the moment at which it is to count."""
+        self._take("rest", answer.message(), self._now())
+
+    def link(self, link: Link) -> None:
+        """Takes a socket's change of state."""
+        if link.state == "source":
+            self.sources[link.symbol] = link.source
+        self._take("link", msgspec.json.encode(link), self._now())
+
+    def command(self, command: Command) -> None:
+        """Takes a command of an operator, or of this process itself."""
+        t_ns = self._now()
+        self._take("control", msgspec.json.encode(command), t_ns)
+        if command.by == "operator":
+            self._audit.publish(
+                CommandTaken(
+                    command=command.command,
+                    symbol=command.symbol,
+                    side=command.side,
+                    text=command.price,
+                ),
+                t_ns=t_ns,
+            )
+        machine = self._engine.positions.get((command.symbol, command.side))
+        if machine is not None:
+            self._show(machine, t_ns)
+
+    # Inside -----------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        """The receive time: never before the last one, so that a tape's times never run backwards."""
+        now_ns = self._clock.now_ns()
+        if now_ns < self._last_ns:
+            return self._last_ns
+        self._last_ns = now_ns
+        return now_ns
+
+    def _take(
+        self, channel: Channel, message: bytes, t_ns: int, direction: Direction = "in"
+    ) -> None:
+        if self._inside:
+            # Whoever reacts to a decision by telling something tells it after that decision.
+            self._waiting.append((channel, message, direction))
+            return
+        self._one(channel, message, t_ns, direction)
+        self._settle(t_ns)
+
+    def _one(self, channel: Channel, message: bytes, t_ns: int, direction: Direction) -> None:
+        decisions: Sequence[Decision] = ()
+        try:
+            raw = msgspec.Raw(message)
+            decisions = self.pump.take(TapeLine(t_ns, channel, raw, direction))
+        except InvariantError as error:
+            self._broken(error, t_ns)
+        if channel == "market":
+            self._note_mark(message, t_ns)
+        self._act(decisions, t_ns, 0, (channel, message, direction))
+
+    def _act(
+        self,
+        decisions: Sequence[Decision],
+        t_ns: int,
+        t_event_ms: int,
+        line: tuple[Channel, bytes, Direction] | None,
+    ) -> None:
+        """Sends what was decided; then records, and tells whoever reacts."""
+        self._inside = True
+        try:
+            sent: list[bytes] = []
+            if self._sender is not None:
+                for decision in decisions:
+                    if type(decision) is Exit:
+                        sent += self._sender.send(decision, t_event_ms=t_event_ms, t_recv_ns=t_ns)
+            if line is not None:
+                self._write(t_ns, *line)
+            for message in sent:
+                self._write(t_ns, "order", message, "out")
+                self.pump.take(TapeLine(t_ns, "order", msgspec.Raw(message), "out"))
+            if decisions:
+                self._follow(decisions, t_ns)
+        finally:
+            self._inside = False
+
+    def _follow(self, decisions: Sequence[Decision], t_ns: int) -> None:
+        for decision in decisions:
+            self._audit.publish(Decided(decision=decision, id=self._id(decision)), t_ns=t_ns)
+            match decision:
+                case OutcomeAsked() if self._sender is not None:
+                    self._sender.ask(decision)
+                case OrdersCancelled() if self._sender is not None:
+                    self._sender.cancel_epoch(decision)
+                case Alarm():
+                    self._audit.publish(
+                        AlarmRaised(
+                            kind="engine",
+                            text=f"{decision.symbol}: {decision.what}",
+                            symbol=decision.symbol,
+                            key=f"{decision.symbol}:{decision.side}:{decision.what[:40]}",
+                        ),
+                        t_ns=t_ns,
+                    )
+                case HeldBack():
+                    self._audit.publish(
+                        AlarmRaised(
+                            kind="held_back",
+                            text=f"{decision.symbol} {decision.side}: a {decision.what} at"
+                            f" {text(decision.level)} is held back until the price is beyond it",
+                            symbol=decision.symbol,
+                            key=f"held:{decision.symbol}:{decision.side}:{decision.what}",
+                        ),
+                        t_ns=t_ns,
+                    )
+        for listener in self.after:
+            listener(decisions, t_ns)
+        touched = {(decision.symbol, decision.side) for decision in decisions if decision.side}
+        for symbol, side in touched:
+            machine = self._engine.positions.get((symbol, side))
+            if machine is not None:
+                self._show(machine, t_ns)
+            elif self._seen.pop((symbol, side), None) is not None:
+                self._audit.publish(PositionGone(symbol=symbol, side=side), t_ns=t_ns)
+
+    def _settle(self, t_ns: int) -> None:
+        """Takes what was told meanwhile, and sets the timer."""
+        while self._waiting:
+            channel, message, direction = self._waiting.pop(0)
+            self._one(channel, message, max(t_ns, self._now()), direction)
+        self._arm()
+
+    def _arm(self) -> None:
+        due_ns = self.pump.due_ns
+        self._timer_ns = due_ns
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due_ns < NEVER_NS and not self._ended:
+            delay_s = max(0.0, (due_ns - self._clock.now_ns()) / 1e9)
+            self._timer = self._loop.call_later(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        t_ns = self._now()
+        try:
+            decisions = self.pump.on_time(t_ns)
+        except InvariantError as error:
+            self._broken(error, t_ns)
+            decisions = ()
+        self.pump.now_ns = max(self.pump.now_ns, t_ns)
+        if decisions:
+            self._act(decisions, t_ns, 0, None)
+        self._settle(t_ns)
+
+    def _write(
+        self, t_ns: int, channel: Channel, message: bytes, direction: Direction = "in"
+    ) -> None:
+        if self._writer is not None:
+            self._writer.write(t_ns, channel, message, direction)
+
+    def _note_mark(self, message: bytes, t_ns: int) -> None:
+        try:
+            frame = _decode(message).data
+        except FAULTS:
+            return
+        if type(frame) is MarkPrice and frame.st == 1:
+            self.mark_seen_ns[frame.s] = t_ns
+            self.mark_price[frame.s] = frame.p
+
+    def _broken(self, error: InvariantError, t_ns: int) -> None:
+        """A rule that money depends on would have been broken: say so; the hard stop stands."""
+        symbol = str(error).partition(":")[0]
+        self.faulted[symbol] = str(error)
+        self._audit.publish(
+            AlarmRaised(
+                kind="invariant", text=str(error), symbol=symbol, key=f"invariant:{symbol}"
+            ),
+            t_ns=t_ns,
+        )
+
+    def _id(self, decision: Decision) -> str:
+        if isinstance(decision, Exit):
+            place = f"{decision.symbol}-{decision.side}-{decision.epoch}-{decision.number}"
+            return f"{place}-{decision.attempt}" if decision.attempt else place
+        if isinstance(decision, Opened):
+            return f"{decision.symbol}-{decision.side}-{decision.epoch}-opened"
+        self._numbered += 1
+        return f"{decision.symbol}-{decision.side}-{decision.epoch}-{type(decision).__name__.lower()}-{self._last_ns}-{self._numbered}"
+
+    # Who watches ------------------------------------------------------------------------------
+
+    def show_all(self) -> None:
+        """Tells how every position stands, ours and others'; called once a second."""
+        t_ns = self._clock.now_ns()
+        for machine in self._engine.positions.values():
+            self._show(machine, t_ns)
+        unmanaged = self.pump.account.book.unmanaged
+        for (symbol, side), report in unmanaged.items():
+            self._publish_seen(
+                PositionSeen(
+                    symbol=symbol,
+                    side=side,
+                    managed=False,
+                    quantity=report.quantity,
+                    entry=report.entry,
+                ),
+                t_ns,
+            )
+        open_now = {*self._engine.positions, *unmanaged}
+        for symbol, side in tuple(self._seen):
+            if (symbol, side) not in open_now:
+                del self._seen[symbol, side]
+                self._audit.publish(PositionGone(symbol=symbol, side=side), t_ns=t_ns)
+
+    def _show(self, machine: Machine, t_ns: int) -> None:
+        market = self.market_of(machine)
+        if market is None:
+            return
+        seen = position_seen(
+            machine,
+            market,
+            source=self.sources.get(machine.symbol, "stream"),
+            now_ns=t_ns,
+            protection=self.protections.get((machine.symbol, machine.side), ""),
+        )
+        self._publish_seen(seen, t_ns)
+
+    def _publish_seen(self, seen: PositionSeen, t_ns: int) -> None:
+        if self._seen.get((seen.symbol, seen.side)) != seen:
+            self._seen[seen.symbol, seen.side] = seen
+            self._audit.publish(seen, t_ns=t_ns)
+
+    # What is asked ----------------------------------------------------------------------------
+
+    @property
+    def positions(self) -> Mapping[tuple[str, Side], Machine]:
+        """The machines of the open epochs."""
+        return self._engine.positions
+
+    def market_of(self, machine: Machine) -> Market | None:
+        """The market that drives a machine."""
+        return self._engine.market(machine.plan.trigger, machine.symbol)
+
+    def symbols(self) -> set[str]:
+        """The symbols of guarded positions."""
+        return {symbol for symbol, _ in self._engine.positions}
+
+    def triggers(self, symbol: str) -> set[Source]:
+        """The price sources that the positions of a symbol look at."""
+        return {
+            machine.plan.trigger
+            for (name, _), machine in self._engine.positions.items()
+            if name == symbol
+        }
+
+    def stop(self) -> None:
+        """Looks at no price any more; exits that are in flight are seen through."""
+        self._stopping = True
+
+    def end(self) -> None:
+        """Does nothing more."""
+        self._stopping = self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def known_mark(guard: Guard, symbol: str) -> Decimal | None:
+    """The last mark price of a symbol that came over the stream."""
+    price = guard.mark_price.get(symbol)
+    return None if price is None else Decimal(price)
+
+
+def streams_for(symbols: Iterable[tuple[str, Source]]) -> set[str]:
+    """The streams that these symbols and their price sources need; the mark price always."""
+    names = set()
+    for symbol, source in symbols:
+        lower = symbol.lower()
+        names.add(f"{lower}@markPrice@1s")
+        if source == "last":
+            names.add(f"{lower}@aggTrade")
+        elif source == "book":
+            names.add(f"{lower}@bookTicker")
+    return names
