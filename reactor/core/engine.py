@@ -36,7 +36,10 @@ from reactor.core.market import (
 from reactor.core.markets import Markets, PlanFor
 from reactor.core.orders import Fills, OrderIds, Orders, plain_order_id
 from reactor.core.plan import INTERVAL_MS, Plan
+from reactor.core.policy import Choice, ExternalPolicy
 from reactor.core.sizing import NO_INPUTS, Inputs, position_inputs
+from reactor.core.steering import Steering
+from reactor.core.steering_decisions import ignored_policy, policy_decisions, regime_decision
 from reactor.errors import DecodeError
 
 NO_FILTERS = Filters()
@@ -65,6 +68,8 @@ class Engine:
         "_on_adopt",
         "_order_ids",
         "_plan_for",
+        "_steering",
+        "_steering_due_ns",
         "due_ns",
         "facts",
         "positions",
@@ -79,6 +84,7 @@ class Engine:
         fills: Fills = Fills.REPORTED,
         order_ids: OrderIds = plain_order_id,
         on_adopt: OnAdopt | None = None,
+        steering: Steering | None = None,
         inputs_for: Callable[[str, Side], Inputs] | None = None,
     ) -> None:
         """Builds an engine that guards nothing yet.
@@ -91,17 +97,21 @@ class Engine:
             fills: reported by the exchange (live), or simulated.
             order_ids: the pure function that names orders.
             on_adopt: how positions are adopted that a snapshot shows first; None opens them like any other.
+            steering: regimes, and the policy that chooses plans by them; without it plans are what
+                `plan_for` says.
             inputs_for: what is known of a symbol and side for ladder sizing, asked when an epoch opens;
                 it overrules `facts`, and they overrule what a position itself tells.
         """
         self._plan_for = plan_for
+        self._steering = steering
+        self._steering_due_ns = NEVER_NS
         self._inputs_for = inputs_for or (lambda _symbol, _side: NO_INPUTS)
         self._filters_for = filters_for or (lambda _: NO_FILTERS)
         self._fills = fills
         self._order_ids = order_ids
         self._on_adopt = on_adopt
         self._epochs = 0
-        self._markets = Markets(plan_for, fixed_atr or {})
+        self._markets = Markets(self._standing_plan, fixed_atr or {}, steering)
         # The tick path looks its market up without a call.
         self._last, self._mark, self._book = (
             self._markets.last,
@@ -387,6 +397,7 @@ class Engine:
         out: list[Decision],
         *,
         tick_follows: bool,
+        rolled: bool = True,
     ) -> None:
         for machine in market.machines:
             if INTERVAL_MS[machine.plan.atr.interval] == series.interval_ms:
@@ -399,6 +410,59 @@ class Engine:
                     t_ns=t_ns,
                     out=out,
                 )
+        if self._steering is not None and series is market.regime_series:
+            how = self._steering.on_candle if rolled else self._steering.on_history
+            verdict = how(market.symbol, series)
+            if verdict is not None:
+                timeframe = self._steering.config.timeframe
+                out.append(regime_decision(market, verdict, timeframe=timeframe, t_ns=t_ns))
+                self._steer(market.symbol, t_ns, out, tick_follows=tick_follows)
+
+    # The exit policy --------------------------------------------------------------------------
+
+    def on_policy(self, external: ExternalPolicy, *, t_ns: int) -> Sequence[Decision]:
+        """Takes an exit policy from outside; it overrules the regime until it expires."""
+        out = self._due(t_ns)
+        if self._steering is None or not self._steering.say(external, now_ns=t_ns):
+            out.append(ignored_policy(external, t_ns=t_ns))
+            return out
+        self._steer(None, t_ns, out)
+        self._wait_for_expiry(t_ns)
+        return out
+
+    def _standing_plan(self, symbol: str, side: Side) -> Plan:
+        """The plan that shows which market a position of this symbol and side will be driven by."""
+        plan = None if self._steering is None else self._steering.standing_plan(symbol, side)
+        return plan or self._plan_for(symbol, side)
+
+    def _choose(self, symbol: str, side: Side, *, t_ns: int) -> Choice | None:
+        return None if self._steering is None else self._steering.choose(symbol, side, now_ns=t_ns)
+
+    def _wait_for_expiry(self, t_ns: int) -> None:
+        due_ns = None if self._steering is None else self._steering.due_ns(t_ns)
+        self._steering_due_ns = NEVER_NS if due_ns is None else due_ns
+        self.due_ns = min(self.due_ns, self._steering_due_ns)
+
+    def _steer(
+        self, symbol: str | None, t_ns: int, out: list[Decision], *, tick_follows: bool = False
+    ) -> None:
+        """Applies what the policy wants now to the open positions of a symbol, or of all."""
+        for (name, side), machine in tuple(self.positions.items()):
+            choice = self._choose(name, side, t_ns=t_ns) if symbol in {None, name} else None
+            if choice is None or choice.plan.name == machine.policy_plan:
+                continue
+            assert self._steering is not None
+            assert self._steering.policy is not None
+            market = self._markets.of_machine(machine)
+            before, machine.policy_plan = machine.policy_plan, choice.plan.name
+            action = self._steering.policy.on_change
+            changes: list[Decision] = []
+            if action == "tighten":
+                machine.tighten(choice.plan, t_ns=t_ns, out=changes, tick_follows=tick_follows)
+            out += policy_decisions(machine, choice, action, before=before, t_ns=t_ns)
+            out += changes
+            if not tick_follows:
+                self._settle(market)
 
     # Positions --------------------------------------------------------------------------------
 
@@ -422,7 +486,7 @@ class Engine:
             margin: the position's margin in quote units, for the loss guard.
             liquidation_price: for the liquidation guard.
         """
-        market = self._markets.of(self._plan_for(symbol, side), symbol)
+        market = self._markets.of(self._standing_plan(symbol, side), symbol)
         market.awaited.append(Awaited(side, quantity, entry, margin, liquidation_price))
         market.arm()
 
@@ -465,7 +529,7 @@ class Engine:
         return machine, out
 
     def _open_reported(self, report: PositionReport, out: list[Decision]) -> None:
-        market = self._markets.of(self._plan_for(report.symbol, report.side), report.symbol)
+        market = self._markets.of(self._standing_plan(report.symbol, report.side), report.symbol)
         quote = market.quote()
         price = None if quote is None else quote.long if report.side == "LONG" else quote.short
         waits = self._stop_awaiting(market, report.side)
@@ -508,7 +572,8 @@ class Engine:
         out: list[Decision],
         seen: Quote | None = None,
     ) -> None:
-        plan = self._plan_for(market.symbol, position.side)
+        choice = self._choose(market.symbol, position.side, t_ns=t_ns)
+        plan = self._plan_for(market.symbol, position.side) if choice is None else choice.plan
         self._epochs += 1
         orders = Orders(
             symbol=market.symbol,
@@ -530,7 +595,7 @@ class Engine:
             entry=position.entry,
             atr=self._markets.atr(market, plan),
             orders=orders,
-            inputs=self._inputs(market, plan, position, seen or market.quote()),
+            inputs=self._inputs(market, plan, position, seen or market.quote(), choice),
         )
         if price is not None:
             machine.see(price, tick=tick)
@@ -543,6 +608,8 @@ class Engine:
             machine.adopt(position.adopts, t_ns=t_ns, out=held)
         self._put(market, machine)
         out.append(machine.opened(t_ns=t_ns))
+        if choice is not None:
+            out += policy_decisions(machine, choice, "chosen", before=plan.name, t_ns=t_ns)
         out += held
 
     def _put(self, market: Market, machine: Machine) -> None:
@@ -566,7 +633,14 @@ class Engine:
         """Numbers epochs from here on, so that no two of one account share an order id."""
         self._epochs = max(self._epochs, number)
 
-    def _inputs(self, market: Market, plan: Plan, position: Awaited, quote: Quote | None) -> Inputs:
+    def _inputs(
+        self,
+        market: Market,
+        plan: Plan,
+        position: Awaited,
+        quote: Quote | None,
+        choice: Choice | None,
+    ) -> Inputs:
         """What the plan's ladder rules may ask for; nothing is looked up where it has none."""
         if plan.ladder is None:
             return NO_INPUTS
@@ -581,6 +655,10 @@ class Engine:
             price=price,
             atr_15m=self._markets.atr_15m(market, plan),
         )
+        if self._steering is not None:
+            regime = self._steering.regime_input(market.symbol, choice)
+            if regime is not None:
+                found["regime"] = regime
         found.update(self.facts.get(market.symbol, {}))
         found.update(self._inputs_for(market.symbol, position.side))
         # In the order in which a journal keeps them.
@@ -643,7 +721,7 @@ class Engine:
         if market is not None and series is not None:
             market.settle_candle(series)
             if series.load(rows):
-                self._candle_closed(market, series, t_ns, out, tick_follows=False)
+                self._candle_closed(market, series, t_ns, out, tick_follows=False, rolled=False)
             self._settle(market)
         return out
 
@@ -723,9 +801,15 @@ class Engine:
     def _due(self, now_ns: int) -> list[Decision]:
         out: list[Decision] = []
         while now_ns >= self.due_ns:
-            dues = (market.due_ns for market in self._markets)
-            due = min((due for due in dues if due is not None), default=NEVER_NS)
-            self.due_ns = due
+            dues = [market.due_ns for market in self._markets if market.due_ns is not None]
+            due = min(dues, default=NEVER_NS)
+            if self._steering_due_ns <= min(due, now_ns):
+                # What was said from outside counts no more.
+                due = self._steering_due_ns
+                self._steer(None, due, out)
+                self._wait_for_expiry(due)
+                continue
+            self.due_ns = min(due, self._steering_due_ns)
             if due > now_ns:
                 break
             for market in self._markets:

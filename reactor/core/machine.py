@@ -592,12 +592,21 @@ class Machine:
 
     # Levels -----------------------------------------------------------------------------------
 
-    def tighten(self, plan: Plan, *, t_ns: int, out: list[Decision]) -> None:
+    def tighten(
+        self, plan: Plan, *, t_ns: int, out: list[Decision], tick_follows: bool = False
+    ) -> None:
         """Takes what of another plan protects better; nothing of the epoch's own plan is loosened.
 
         Its stop where that is better and not at or through the price (else it is held back), its untaken
         targets where the nearest of them is nearer, and its trailing distance where that is smaller. R stays
         the epoch's, and so does everything else of the plan that the epoch opened with.
+
+        Args:
+            plan: the other plan.
+            t_ns: when it was wanted.
+            out: where decisions go.
+            tick_follows: whether a tick that closed a candle brought it and is evaluated next: the stop then
+                moves among that tick's stop moves, so that it never closes on that tick.
         """
         if self.orders.exiting:
             return
@@ -605,6 +614,15 @@ class Machine:
             self.tightened.append(plan)
             self.trailing.tighten(plan)
         candidate = floor_to(subtract(self.x0, self._distance_of(plan)), self.filters.tick)
+        if tick_follows:
+            self._held_is_news = self.stop.hold(candidate) or self._held_is_news
+        else:
+            self._tighten_stop(candidate, t_ns=t_ns, out=out)
+        held = self.ladder.tighten(plan, inputs=self.inputs, x=self.x)
+        out += [self._held("target", level, t_ns=t_ns) for level in held]
+        self._calm = False
+
+    def _tighten_stop(self, candidate: Decimal, *, t_ns: int, out: list[Decision]) -> None:
         moved = self.stop.improve(candidate, StopKind.STOP_LOSS, price=self.x)
         if not moved and self.stop.hold(candidate):
             out.append(self._held("stop", candidate, t_ns=t_ns))
@@ -613,9 +631,6 @@ class Machine:
             moved |= self.stop.improve(trail, StopKind.TRAILING_STOP, price=self.x)
         if moved:
             out.append(self._stop_moved(t_ns=t_ns))
-        held = self.ladder.tighten(plan, inputs=self.inputs, x=self.x)
-        out += [self._held("target", level, t_ns=t_ns) for level in held]
-        self._calm = False
 
     def _distance_of(self, plan: Plan) -> Decimal:
         """The initial stop's distance by another plan, for this entry and the epoch's ATR."""

@@ -12,9 +12,11 @@ from reactor.core.machine import Machine
 from reactor.core.market import Market, Source
 from reactor.core.plan import INTERVAL_MS, AtrPlan, Plan
 from reactor.core.sizing import VOLATILITY_INTERVAL_MS, wants_input
+from reactor.core.steering import Steering
 
 PlanFor = Callable[[str, Side], Plan]
 SIDES: tuple[Side, Side] = ("LONG", "SHORT")
+REGIME_SOURCES: tuple[Source, ...] = ("mark", "last", "book")
 
 
 class Markets:
@@ -25,10 +27,16 @@ class Markets:
             there, so that its ticks cost one look-up.
     """
 
-    __slots__ = ("_atr_fixed", "_plan_for", "book", "last", "mark")
+    __slots__ = ("_atr_fixed", "_plan_for", "_steering", "book", "last", "mark")
 
-    def __init__(self, plan_for: PlanFor, atr_fixed: dict[str, Decimal]) -> None:
+    def __init__(
+        self,
+        plan_for: PlanFor,
+        atr_fixed: dict[str, Decimal],
+        steering: Steering | None = None,
+    ) -> None:
         self._plan_for = plan_for
+        self._steering = steering
         self._atr_fixed = atr_fixed
         self.mark: dict[str, Market | None] = {}
         self.last: dict[str, Market | None] = {}
@@ -83,8 +91,10 @@ class Markets:
         return from_float(value) if value is not None and 0 < value < inf else None
 
     def _make(self, source: Source, symbol: str) -> Market | None:
-        plans = [self._plan_for(symbol, side) for side in SIDES]
-        plans = [plan for plan in plans if plan.trigger == source]
+        possible = [self._plan_for(symbol, side) for side in SIDES]
+        if self._steering is not None:
+            possible += self._steering.possible_plans(symbol)
+        plans = [plan for plan in possible if plan.trigger == source]
         if not plans:
             return None
         # Where two plans differ, the tighter limit asks for confirmation sooner.
@@ -92,6 +102,13 @@ class Markets:
         market = Market(symbol=symbol, source=source, jump_limit=limit)
         for plan in plans:
             self._take_series(market, plan)
+        steering = self._steering
+        if steering is not None and steering.wants_regime(symbol, possible):
+            # One source tells a symbol's regime, where its plans look at several.
+            triggers = {plan.trigger for plan in possible}
+            if source == next(name for name in REGIME_SOURCES if name in triggers):
+                config = steering.config
+                market.take_regime_series(config.interval_ms, retained=config.history_candles)
         return market
 
     def _take_series(self, market: Market, plan: Plan) -> None:
