@@ -199,6 +199,19 @@ class Degraded(msgspec.Struct, frozen=True, kw_only=True, tag="degraded"):
     reason: str = ""
 
 
+class Noted(msgspec.Struct, frozen=True, kw_only=True, tag="noted"):
+    """Something in the input that could not be used, or was remarkable.
+
+    Attributes:
+        kind: damage, unreadable, link …
+        count: how many of this kind there were so far; it is told at 1, 10, 100 …
+    """
+
+    kind: str
+    text: str
+    count: int
+
+
 Happening = (
     Started
     | Stopped
@@ -216,6 +229,7 @@ Happening = (
     | CommandTaken
     | RecordingChanged
     | Degraded
+    | Noted
 )
 
 

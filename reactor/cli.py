@@ -39,6 +39,22 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "add_tape_commands",
         "import recordings of other programs, and look into tapes",
     ),
+    "run": ("reactor.commands", "add_run_command", "guard an account"),
+    "doctor": (
+        "reactor.shell.rest.commands",
+        "add_doctor_command",
+        "check keys, clock, account, symbols, routes and disk",
+    ),
+    "explain": (
+        "reactor.shell.journal.commands",
+        "add_explain_command",
+        "print everything that led to a decision",
+    ),
+    "why": (
+        "reactor.shell.journal.commands",
+        "add_why_command",
+        "print why a position was, or was not, closed in a span of time",
+    ),
     "bench": ("reactor.bench.commands", "add_bench_command", "measure decide, decode and replay"),
     "sim": ("reactor.sim.commands", "add_sim_command", "serve a simulated Binance USDⓈ-M exchange"),
 }

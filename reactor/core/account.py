@@ -149,6 +149,25 @@ class AccountBook:
             for symbol in {*newest, *self._counted}
         }
 
+    def heard_ns(self, symbol: str, side: Side) -> int:
+        """When a position was last reported; 0 where it never was."""
+        return self._heard_ns.get((symbol, self.position_side(symbol, side)), 0)
+
+    def reported_quantity(self, symbol: str, side: Side) -> Decimal | None:
+        """What the exchange last said is open on a side; None where it never said."""
+        position_side = self.position_side(symbol, side)
+        known = self._amounts.get((symbol, position_side))
+        return None if known is None else held(known[0], position_side, side)
+
+    @property
+    def ended_ns(self) -> dict[tuple[str, Side], int]:
+        """When the positions that are flat by now became so, as far as remembered."""
+        return {
+            key: ending.ended_ns
+            for key, ending in self._endings.items()
+            if key not in self._engine.positions
+        }
+
     def position_side(self, symbol: str, side: Side) -> str:
         """Which row of the exchange's an open epoch is: BOTH, LONG or SHORT."""
         return self._owners.get((symbol, side), "BOTH")

@@ -50,6 +50,9 @@ BAN_MS_MAX: Final = 3 * 24 * 3_600_000 + 60_000
 PAUSE_AFTER_418_NS: Final = 2 * MINUTE_NS
 """The shortest ban; taken where a 418 names no time."""
 
+TOO_MANY_REQUESTS: Final = -1003
+TOO_MANY_ORDERS: Final = -1015
+
 _BANNED_UNTIL: Final = re.compile(r"banned until (\d{13})\b")
 
 
@@ -251,11 +254,17 @@ class Budget:
         Args:
             now_ns: exchange time.
             status: HTTP's.
-            code: Binance's. 429, 418 and -1003 count here, everything else is passed over.
+            code: Binance's. 429, 418 and -1003 are about requests, -1015 about orders; everything else is
+                passed over.
             text: Binance's; `IP banned until <ms>` names the time.
             retry_after_s: from the `Retry-After` header.
         """
-        if status not in {418, 429} and code != -1003:
+        if code == TOO_MANY_ORDERS:
+            # Which of the two limits it was is not said. The short one is over soon, and tells.
+            self._orders_10s.roll(now_ns)
+            self._orders_10s.used = max(self._orders_10s.used, self._orders_10s.limit)
+            return
+        if status not in {418, 429} and code != TOO_MANY_REQUESTS:
             return
         until_ns = 0
         named = _BANNED_UNTIL.search(text)

@@ -214,6 +214,11 @@ class Ladder:
         """Where the next harvest step lies on the gain axis; None without a harvest."""
         return self._harvest_due
 
+    def harvest_levels(self, count: int) -> list[Decimal]:
+        """Where the next harvest steps lie on the gain axis, nearest first; none without a harvest."""
+        steps = range(self.harvests_taken + 1, self.harvests_taken + 1 + count)
+        return [x for x in map(self._harvest_x, steps) if x is not None]
+
     @property
     def is_shrunk(self) -> bool:
         """Whether high volatility has drawn the untaken rungs nearer in this epoch."""

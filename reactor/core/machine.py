@@ -369,6 +369,11 @@ class Machine:
         self.close_all(reason, t_ns=t_ns, out=out)
         return True
 
+    def take_profits(self, x: Decimal, *, t_ns: int, out: list[Decision]) -> None:
+        """Takes what fires at a price, and nothing else: an exit that was sent and never written down."""
+        self.x = x
+        self._take_profits(x, t_ns, out)
+
     def _take_profits(self, x: Decimal, t_ns: int, out: list[Decision]) -> None:
         """The ladder, then the harvest: everything that fires goes out as one order."""
         fired = self.ladder.fire(

@@ -161,6 +161,11 @@ class Orders:
         return self.state is State.WATCHING and self.rest is None
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether the exchange is being asked what became of an order, or of the position."""
+        return self.state in {State.REDUCING_UNKNOWN, State.CLOSING_UNKNOWN, State.SETTLING}
+
+    @property
     def available(self) -> Decimal:
         """What is open less what a partial exit in flight may still take."""
         if self.partial is None:

@@ -58,8 +58,12 @@ class Sender(Protocol):
         """Sends an exit in this turn; returns the requests that left, for the tape."""
         ...
 
-    def on_answer(self, message: bytes) -> None:
-        """Takes an order's answer after the engine has."""
+    def on_answer(self, message: bytes) -> bool:
+        """Takes an order's answer after the engine has; answers whether it was its own."""
+        ...
+
+    def settled(self, order_id: str) -> None:
+        """The outcome that was asked for is known."""
         ...
 
     def ask(self, decision: OutcomeAsked) -> None:
@@ -124,6 +128,8 @@ class Guard:
         self._stopping = False
         self._ended = False
         self._inside = False
+        # Orders that are asked about, until the engine knows what became of them.
+        self._asked: dict[str, tuple[str, Side]] = {}
         self._waiting: list[tuple[Channel, bytes, Direction]] = []
         self._numbered = 0
         self._last_ns = 0
@@ -292,6 +298,7 @@ class Guard:
             self._audit.publish(Decided(decision=decision, id=self._id(decision)), t_ns=t_ns)
             match decision:
                 case OutcomeAsked() if self._sender is not None:
+                    self._asked[decision.order_id] = (decision.symbol, decision.side)
                     self._sender.ask(decision)
                 case OrdersCancelled() if self._sender is not None:
                     self._sender.cancel_epoch(decision)
@@ -331,7 +338,19 @@ class Guard:
         while self._waiting:
             channel, message, direction = self._waiting.pop(0)
             self._one(channel, message, max(t_ns, self._now()), direction)
+        if self._asked:
+            self._stop_asking()
         self._arm()
+
+    def _stop_asking(self) -> None:
+        for order_id, key in tuple(self._asked.items()):
+            machine = self._engine.positions.get(key)
+            orders = () if machine is None else (machine.orders.partial, machine.orders.full)
+            open_ids = {order.exit.order_id for order in orders if order is not None}
+            if order_id not in open_ids or machine is None or not machine.orders.is_unknown:
+                del self._asked[order_id]
+                if self._sender is not None:
+                    self._sender.settled(order_id)
 
     def _arm(self) -> None:
         due_ns = self.pump.due_ns

@@ -25,10 +25,6 @@ STUCK_S: Final = 30.0
 """Real seconds without any timer, and without a word from a thread, after which a run is given up."""
 
 
-class NothingLeftToDo(RuntimeError):  # noqa: N818 -- a verdict on the program that runs, for whoever tests it
-    """No timer is set, no thread is awaited, and still somebody waits: it would wait for ever."""
-
-
 class _JumpingSelector(selectors.DefaultSelector):
     """Lets time jump where a real selector would let it pass."""
 
@@ -44,11 +40,11 @@ class _JumpingSelector(selectors.DefaultSelector):
         if self.held:
             events = super().select(STUCK_S)
             if not events:
-                raise NothingLeftToDo(f"a thread has not answered for {STUCK_S:g} s")
+                raise RuntimeError(f"a thread has not answered for {STUCK_S:g} s")
         elif timeout is None:
-            raise NothingLeftToDo("something is awaited that nothing can bring about any more")
+            raise RuntimeError("something is awaited that nothing can bring about any more")
         else:
-            # Beyond 2^53 parts of a second a step can be too small to be seen.
+            # After some months a step can be too small for what a float can still tell apart.
             self.now_s = max(self.now_s + timeout, math.nextafter(self.now_s, math.inf))
         return events
 
@@ -62,7 +58,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
-        self._clock_resolution = 1e-9
+
+    @property
+    def _clock_resolution(self) -> float:
+        """How far ahead asyncio counts a timer as due. Below the clock's own step none would ever be."""
+        return max(1e-9, math.ulp(self._jumping.now_s))
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, _value: float) -> None:
+        """What asyncio measures of the real clock does not matter here."""
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
@@ -99,7 +103,7 @@ def run_virtually(main: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine to its end under virtual time, on a loop of its own.
 
     Raises:
-        NothingLeftToDo: it waits for what cannot come.
+        RuntimeError: it waits for what cannot come.
     """
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)

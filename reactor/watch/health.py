@@ -13,7 +13,9 @@ from reactor.core.decisions import Side
 from reactor.watch.picture import Picture, PositionKey, SeenPosition
 from reactor.watch.pulse import Pulse
 
-PROTECTED: Final = "protected"
+PROVED: Final = frozenset({"protected", "surplus"})
+"""States of protection in which a hard stop stands; a surplus one is being cancelled."""
+
 LOOP_STILL_S_MAX: Final = 30.0
 """The longest that the loop's own pulse may be missing; the slowest disk was never a tenth of that."""
 
@@ -97,7 +99,7 @@ def position_troubles(
         troubles.append(_trouble("stale_price", text, symbol, side))
     if limits.hard_stops:
         state, for_s = protection_now(picture, key, now_ns=now_ns)
-        if state != PROTECTED and for_s > limits.unprotected_s_max:
+        if state not in PROVED and for_s > limits.unprotected_s_max:
             text = f"{state or 'its protection was never proved'} for {for_s:.0f} s"
             troubles.append(_trouble("unprotected", text, symbol, side))
     return troubles

@@ -43,6 +43,19 @@ ORDERS_AWAITED_MAX: Final = 1024
 
 OTHER: Final = "other"
 
+_ENDED: Final = frozenset(
+    {
+        "filled",
+        "rejected",
+        "expired",
+        "expired_in_match",
+        "canceled",
+        "cancelled",
+        "lapsed",
+        "absent",
+    }
+)
+
 PositionKey = tuple[str, Side]
 
 
@@ -305,7 +318,7 @@ class Picture:
             self._time("wire_to_ack", awaited, awaited.t_sent_ns, t_ns)
         if what.outcome == "filled":
             self._time("wire_to_fill", awaited, awaited.t_sent_ns, t_ns)
-        if what.outcome in {"filled", "rejected", "expired", "cancelled", "lapsed"}:
+        if what.outcome in _ENDED:
             del self._awaited[what.client_id]
 
     def _time(self, step: str, order: OrderSent | _Awaited, from_ns: int, to_ns: int) -> None:

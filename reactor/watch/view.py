@@ -10,7 +10,7 @@ import msgspec
 
 from reactor.core.decisions import Alarm, Closed, Decision, Exit, HeldBack, Opened, Side, StopMoved
 from reactor.watch.health import (
-    PROTECTED,
+    PROVED,
     Readiness,
     ReadyLimits,
     Trouble,
@@ -222,7 +222,7 @@ def _rank(view: PositionView) -> tuple[int, str, str]:
     elif kinds:
         rank = 2
     else:
-        rank = 4 if view.protection == PROTECTED else 3
+        rank = 4 if view.protection in PROVED else 3
     return rank, view.symbol, view.side
 
 

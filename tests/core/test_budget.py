@@ -129,6 +129,15 @@ def test_a_ban_lasts_as_long_as_the_exchange_says(
     assert budget.state(START).ban_left_ms == ban_s * 1000
 
 
+def test_too_many_orders_hold_back_protection_and_nothing_else() -> None:
+    budget = Budget()
+    budget.on_refusal(START, status=429, code=-1015, retry_after_s=60.0)
+    assert budget.wait_ns("protect", START, orders=1) == 10 * SECOND
+    assert budget.wait_ns("protect", START, weight=1) == 0
+    assert budget.wait_ns("exit", START, orders=1) == 0
+    assert budget.wait_ns("account", START, weight=1) == 0
+
+
 def test_a_shorter_ban_does_not_end_a_longer_one() -> None:
     budget = Budget()
     budget.on_refusal(START, status=418, code=-1003, retry_after_s=300.0)

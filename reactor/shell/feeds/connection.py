@@ -1,12 +1,13 @@
 """One socket of a feed, from the dialling of it to its end."""
 
+import abc
 import asyncio
 from collections.abc import Callable
 
 from reactor.shell.transport.seam import Socket, SocketEnd
 
 
-class Connection:
+class Connection(abc.ABC):
     """What reacts to one socket, and what is known of it. Feeds add `on_message`.
 
     Args:
@@ -46,9 +47,9 @@ class Connection:
         """Whether it is open and trusted."""
         return self.socket is not None and self.socket.is_open and not self.over.done()
 
+    @abc.abstractmethod
     def on_message(self, message: bytes) -> None:
         """Takes a message, in the read callback."""
-        raise NotImplementedError
 
     def on_end(self, end: SocketEnd) -> None:
         """The socket is closed."""

@@ -203,18 +203,26 @@ class PrivateFeed(Supervisor[PrivateConnection]):
             outcome = await self._key.renew()
         except Unreachable:
             await asyncio.sleep(REPEAT_S)
-            if self._key.value != key or not key:
+            if self._key.value != key:
                 return
             try:
                 outcome = await self._key.renew()
             except Unreachable as error:
-                super().replace(f"keepalive failed twice: {error}")
-                await asyncio.sleep(AGAIN_S)
+                await self._recreate(f"keepalive failed twice: {error}")
                 return
         if outcome == "gone":
             self._key_died(key, "keepalive found no such key")
         elif outcome == "changed":
             super().replace("the listen key changed")
+
+    async def _recreate(self, why: str) -> None:
+        """Begins with a key that was asked for; while there is none, the present socket is the best there is."""
+        try:
+            await self._key.obtain()
+        except Unreachable:
+            await asyncio.sleep(AGAIN_S)
+        else:
+            super().replace(why)
 
     def _on_expiry(self, connection: PrivateConnection, message: bytes) -> None:
         """Takes a message that holds the word; a client id may hold it as well."""

@@ -1,5 +1,6 @@
 """REST over aiohttp: one session, every timeout and bound said, nothing taken from the environment."""
 
+import os
 import ssl
 from collections.abc import Mapping
 from typing import Final
@@ -109,6 +110,9 @@ class AiohttpRest:
                 headers={"User-Agent": f"exit-reactor/{__version__}"},
                 trust_env=False,
             )
+            # aiohttp sends a GET, PUT or DELETE again, by itself, when a kept connection broke. There is no
+            # option against it, and whether a request is repeated is decided by who sends it.
+            self._session._retry_connection = False  # noqa: SLF001 - see above
         return self._session
 
     async def _body(self, answer: aiohttp.ClientResponse, where: str) -> bytes:
@@ -132,9 +136,11 @@ def _cause(error: BaseException) -> str:
     """Why, without the library's own text: that may quote the URL with its signature."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the name is not known (DNS)"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return "the server's certificate is not trusted"
     inner = getattr(error, "os_error", error)
-    if isinstance(inner, OSError) and inner.strerror:
-        return inner.strerror
+    if isinstance(inner, OSError) and inner.errno is not None and inner.errno > 0:
+        return os.strerror(inner.errno)
     return type(error).__name__

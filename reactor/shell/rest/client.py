@@ -174,7 +174,7 @@ class RestClient:
         """Whether asking again can help, and after how long at least."""
         failure = failure_of(answer)
         if failure is None:
-            return None if _looks_like_json(answer.body) else 0.0
+            return None if is_json(answer) else 0.0
         if failure.code == TIMESTAMP_OUTSIDE_WINDOW:
             measured = await self.server_time.sync(self, since_ns=answer.asked_ns)
             return 0.0 if measured else None
@@ -345,8 +345,9 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return float(value) if usable else None
 
 
-def _looks_like_json(body: bytes) -> bool:
-    return body.lstrip()[:1] in {b"{", b"["}
+def is_json(answer: RestAnswer) -> bool:
+    """Whether a body can be an answer of the exchange: gateways answer in HTML, with 200 too."""
+    return answer.body.lstrip()[:1] in {b"{", b"["}
 
 
 def _text(value: Value) -> str:

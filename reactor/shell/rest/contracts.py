@@ -14,6 +14,7 @@ from reactor.errors import BudgetExhausted, RestFailed
 from reactor.shell.inbox import Inbox
 from reactor.shell.rest.client import RestClient, failure_of
 from reactor.shell.rest.mends import in_words
+from reactor.shell.rest_seam import RestAnswer
 
 INFO_PATH: Final = "/fapi/v1/exchangeInfo"
 BRACKETS_PATH: Final = "/fapi/v1/leverageBracket"
@@ -55,7 +56,7 @@ class Contracts:
     def __init__(
         self,
         client: RestClient,
-        inbox: Inbox,
+        inbox: Inbox | None,
         audit: Audit,
         clock: Clock,
         *,
@@ -66,7 +67,7 @@ class Contracts:
 
         Args:
             client: what asks.
-            inbox: what answers go into.
+            inbox: what answers go into, where anything is to know them.
             audit: told when a watched contract stops or starts trading.
             clock: ours.
             watched: the symbols whose changes a person should know.
@@ -155,7 +156,7 @@ class Contracts:
             (limit.rate_limit_type, limit.interval, limit.interval_num, limit.limit)
             for limit in body.rate_limits
         )
-        self._inbox.rest(answer)
+        self._hand_on(answer)
         return True
 
     async def load_brackets(self, symbols: Iterable[str]) -> tuple[str, ...]:
@@ -179,10 +180,14 @@ class Contracts:
             found = [row for row in rows if isinstance(row, LeverageBrackets)]
             self.brackets.update((row.symbol, row) for row in found)
             if symbol in self.brackets:
-                self._inbox.rest(answer)
+                self._hand_on(answer)
             else:
                 missing.append(symbol)
         return tuple(missing)
+
+    def _hand_on(self, answer: RestAnswer) -> None:
+        if self._inbox is not None:
+            self._inbox.rest(answer)
 
     def _tell_changes(self, symbols: Mapping[str, SymbolFilters]) -> None:
         if not self._symbols:

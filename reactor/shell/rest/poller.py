@@ -16,7 +16,7 @@ from reactor.clock import Clock
 from reactor.core.plan import Trigger
 from reactor.errors import BudgetExhausted, RestFailed
 from reactor.shell.inbox import Inbox, Link
-from reactor.shell.rest.client import RestClient, failure_of
+from reactor.shell.rest.client import RestClient, failure_of, is_json
 
 INTERVAL_S: Final = 1.0
 SLOWER_S: Final = 3.0
@@ -240,10 +240,11 @@ class Poller:
             return
         finally:
             target.under_way = False
-        if answer.status != 200 or failure_of(answer) is not None:
+        if failure_of(answer) is not None or not is_json(answer):
             self.failed += 1
-            target.refused_s = min(REFUSED_S_MAX, 2 * target.refused_s or INTERVAL_S)
-            target.due_ns = answer.t_ns + round(target.refused_s * 1e9)
+            if 400 <= answer.status < 500:
+                target.refused_s = min(REFUSED_S_MAX, 2 * target.refused_s or INTERVAL_S)
+                target.due_ns = answer.t_ns + round(target.refused_s * 1e9)
             return
         target.refused_s = 0.0
         still_blind = [symbol] if symbol in self._blind_since_ns else []

@@ -17,6 +17,9 @@ from reactor.shell.rest_seam import RestAnswer
 TIME_PATH: Final = "/fapi/v1/time"
 SAMPLES: Final = 5
 SAMPLE_TIMEOUT_S: Final = 2.0
+FAILURES_MAX: Final = 2
+"""Who was refused for its time waits for the measurement: it must not take much longer than two timeouts."""
+
 DRIFT_LIMIT_MS: Final = 500
 """Half of what the exchange lets a stamp run ahead (1000 ms)."""
 
@@ -96,10 +99,14 @@ class ServerTime:
             if since_ns is not None and self.synced_ns > since_ns:
                 return True
             best: tuple[int, int] | None = None
+            failures = 0
             for _ in range(samples):
                 try:
                     answer = await client.ask_once(TIME_PATH, timeout_s=SAMPLE_TIMEOUT_S)
                 except (RestFailed, BudgetExhausted):
+                    failures += 1
+                    if failures == FAILURES_MAX:
+                        break
                     continue
                 sample = _sample(answer)
                 if sample is not None and (best is None or sample < best):

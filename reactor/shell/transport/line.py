@@ -6,6 +6,7 @@ and `_lost`.
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from typing import Final
 
 from reactor.shell.transport.address import shown
@@ -30,7 +31,7 @@ def fitting_reason(reason: str) -> str:
     return reason.encode()[:_REASON_BYTES_MAX].decode(errors="ignore")
 
 
-class Line:
+class Line(ABC):
     """What a `Socket` is besides its wire. `on_end` is called here and nowhere else.
 
     Once `abort` was called, or a bound was broken, the handler gets no more messages; after `close` it still
@@ -54,22 +55,26 @@ class Line:
 
     # The wire
 
+    @abstractmethod
     def _write_wire(self, message: bytes) -> None:
-        raise NotImplementedError
+        """Writes a text message."""
 
+    @abstractmethod
     def _ping_wire(self) -> None:
-        raise NotImplementedError
+        """Asks for a sign of life; whatever comes then sets `_heard`."""
 
+    @abstractmethod
     def _close_wire(self, code: int, reason: str) -> None:
-        raise NotImplementedError
+        """Writes a farewell. The reason fits."""
 
+    @abstractmethod
     def _cut_wire(self) -> None:
-        raise NotImplementedError
+        """Ends the connection at once; `_lost` follows in this or the next turn."""
 
     @property
+    @abstractmethod
     def unsent_bytes(self) -> int:
         """What waits to be sent."""
-        raise NotImplementedError
 
     # What a Socket does
 

@@ -6,6 +6,8 @@ that continue nothing, so both end the connection; it forgets the connection whe
 so the socket under it is opened, and ended, by us.
 """
 
+import asyncio
+import contextlib
 import re
 import socket
 import ssl
@@ -40,10 +42,6 @@ _CLOSE: Final = WSMsgType.CLOSE
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
-class _Refused(Exception):  # noqa: N818 -- a verdict that picows carries out of its parser for us
-    """The handshake was answered in a way that we do not take."""
-
-
 class PicowsSocket(WSListener, Line):
     """One connection."""
 
@@ -51,12 +49,15 @@ class PicowsSocket(WSListener, Line):
         Line.__init__(self, handler, options)
         self._picows: WSTransport | None = None
         self._parts: bytearray | None = None
+        self._asked: asyncio.Task[None] | None = None
 
     # What picows calls
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done."""
         self._picows = transport
+        # picows keeps what went wrong in a future, which complains in a log when nobody ever asks.
+        self._asked = self._loop.create_task(_ask(transport), name="end of a picows connection")
         if self._ended:
             transport.disconnect(graceful=False)
         else:
@@ -205,7 +206,9 @@ class PicowsTransport:
 
         def take(_request: WSUpgradeRequest, response: WSUpgradeResponse) -> PicowsSocket:
             if "sec-websocket-extensions" in response.headers:
-                raise _Refused("it insists on an extension that was not asked for")
+                raise ConnectFailed(
+                    f"cannot connect to {address.shown}: it insists on an extension that was not asked for"
+                )
             return line
 
         try:
@@ -245,8 +248,6 @@ class PicowsTransport:
                 refusal = "the connection ended before the handshake was done"
         except WSHandshakeError as error:
             refusal = _refusal(error)
-        except _Refused as error:
-            refusal = str(error)
         if refusal:
             raise ConnectFailed(f"cannot connect to {address.shown}: {refusal}")
 
@@ -264,6 +265,11 @@ def _refusal(error: WSHandshakeError) -> str:
         return "it does not speak HTTP"
     status = int(found[1])
     return "it answered the upgrade wrongly" if status == 101 else status_text(status)
+
+
+async def _ask(transport: WSTransport) -> None:
+    with contextlib.suppress(Exception):
+        await transport.wait_disconnected()
 
 
 def _send_close(transport: WSTransport, code: int, reason: str) -> None:

@@ -1,0 +1,100 @@
+"""What an operator may tell the guard, and the JSON of it."""
+
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from reactor.core.decisions import Side
+from reactor.errors import ConfigError
+
+
+class Steering(Protocol):
+    """Carries operators' commands out. Each answers with a line that says what was done.
+
+    `symbol` None means every managed position, `side` None both sides of a symbol.
+
+    Raises:
+        BadInputError: it cannot be done; the message says why and how to mend it.
+    """
+
+    async def pause(self, symbol: str | None, side: Side | None) -> str:
+        """Stops rungs, harvests and trailing moves; stops, guards and the hard stop stay on."""
+        ...
+
+    async def resume(self, symbol: str | None, side: Side | None) -> str:
+        """Ends a pause."""
+        ...
+
+    async def flatten(self, symbol: str | None, side: Side | None) -> str:
+        """Closes at market, now."""
+        ...
+
+    async def set_stop(self, symbol: str, side: Side | None, price: Decimal, *, now: bool) -> str:
+        """Moves a stop. At or through the price only with `now`: it would fire at once."""
+        ...
+
+
+class Which(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which positions: of a symbol, one side or both, or all of them."""
+
+    symbol: str | None = None
+    side: Side | None = None
+    all: bool = False
+
+    def checked(self) -> "Which":
+        """Itself.
+
+        Raises:
+            ConfigError: neither a symbol nor all, or both.
+        """
+        if self.all == bool(self.symbol):
+            raise ConfigError("say which: a symbol, or all (not both)")
+        if self.all and self.side is not None:
+            raise ConfigError("all positions have no one side: leave side out, or name a symbol")
+        return self
+
+
+class SetStop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stop by hand."""
+
+    symbol: str
+    price: Decimal
+    side: Side | None = None
+    now: bool = False
+
+    def checked(self) -> "SetStop":
+        """Itself.
+
+        Raises:
+            ConfigError: the price is none.
+        """
+        if not self.price.is_finite() or self.price <= 0:
+            raise ConfigError(f"price {self.price} must be above 0")
+        if not self.symbol:
+            raise ConfigError("say which: a symbol is missing")
+        return self
+
+
+async def steer(steering: Steering, command: str, body: bytes) -> str:
+    """Carries out a command whose request is JSON.
+
+    Raises:
+        BadInputError: the request cannot be read, or cannot be carried out.
+    """
+    try:
+        if command == "set-stop":
+            wish = msgspec.json.decode(body, type=SetStop).checked()
+            return await steering.set_stop(wish.symbol, wish.side, wish.price, now=wish.now)
+        which = msgspec.json.decode(body, type=Which).checked()
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"the request cannot be read: {error}") from None
+    symbol = None if which.all else which.symbol
+    if command == "pause":
+        return await steering.pause(symbol, which.side)
+    if command == "resume":
+        return await steering.resume(symbol, which.side)
+    return await steering.flatten(symbol, which.side)
+
+
+COMMANDS = ("pause", "resume", "flatten", "set-stop")

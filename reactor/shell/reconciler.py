@@ -1,0 +1,421 @@
+"""Asks the exchange what is, and brings what is known into step with it.
+
+After a start, a reconnect, a change of the listen key or an unknown outcome everything is asked; once a minute
+the cheap part. Answers go through the guard like everything else that comes in; what they differ in is found
+by `core.reconcile.diff` and told. Only one run is under way at a time, and causes that come meanwhile share the
+next one.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol, TypeVar
+
+from reactor.audit import AlarmRaised, Audit, Reconciled
+from reactor.binance.decode import decode_rest
+from reactor.binance.orders import epoch_hash, instance_hash, parse_client_order_id
+from reactor.binance.rest_account_messages import AlgoOrder, Order, PositionRisk
+from reactor.clock import Clock
+from reactor.core.decisions import Side
+from reactor.core.exact import ZERO
+from reactor.core.reconcile import (
+    Difference,
+    Key,
+    Kind,
+    Known,
+    KnownPosition,
+    KnownStop,
+    Need,
+    SeenOrder,
+    SeenPosition,
+    SeenResting,
+    SeenStop,
+    Snapshot,
+    diff,
+    needs,
+)
+from reactor.errors import BudgetExhausted, RestFailed
+from reactor.shell.guard import Guard
+from reactor.shell.rest.client import RestClient, failure_of
+from reactor.shell.rest_seam import RestAnswer
+
+POSITIONS: Final = "/fapi/v3/positionRisk"
+OPEN_ORDERS: Final = "/fapi/v1/openOrders"
+OPEN_ALGO: Final = "/fapi/v1/openAlgoOrders"
+ORDER: Final = "/fapi/v1/order"
+TRADES: Final = "/fapi/v1/userTrades"
+ACCOUNT: Final = "/fapi/v1/accountConfig"
+
+ALL_SYMBOLS_WEIGHT: Final = 40
+"""Of the open-order lists without a symbol; with one it is 1, so few symbols are asked one by one."""
+
+AGAIN_S: Final = 2.0
+"""Before an answer that may have been stale is asked for again: longer than REST lags the stream."""
+
+ROUNDS_MAX: Final = 5
+"""Runs in a row for stale answers and failures; after that the minute's own run goes on."""
+
+TRADES_LIMIT: Final = 1000
+
+Row = TypeVar("Row")
+
+QUIET: Final = frozenset({Kind.STALE, Kind.ORDER_UNASKED, Kind.ORDER_WORKING})
+"""Differences that are nobody's news."""
+
+
+class StopBook(Protocol):
+    """Where hard stops are kept."""
+
+    def known_stops(self) -> Mapping[Key, KnownStop]:
+        """The stops that should stand."""
+        ...
+
+    def on_snapshot(self, answer: RestAnswer) -> None:
+        """Takes a list of open conditional orders."""
+        ...
+
+
+class Reconciler:
+    """Keeps one account's books in step.
+
+    Attributes:
+        done: set when a whole run has succeeded. `last_ns`: when that was. `failed`: runs in a row that did not.
+    """
+
+    def __init__(
+        self,
+        *,
+        rest: RestClient,
+        guard: Guard,
+        audit: Audit,
+        clock: Clock,
+        instance: str,
+        every_s: float,
+        stops: StopBook | None = None,
+        halted: Callable[[], tuple[frozenset[str], frozenset[str]]] = lambda: (
+            frozenset(),
+            frozenset(),
+        ),
+    ) -> None:
+        """Does nothing until it is run.
+
+        Args:
+            rest: what asks.
+            guard: takes the answers.
+            audit: told what differed.
+            clock: ours.
+            instance: this instance's name.
+            every_s: between two cheap runs.
+            stops: the hard stops, where there are any.
+            halted: the symbols that do not trade now, and those that are not listed any more.
+        """
+        self._rest = rest
+        self._guard = guard
+        self._audit = audit
+        self._clock = clock
+        self._instance = instance_hash(instance)
+        self._every_s = every_s
+        self._stops = stops
+        self._halted = halted
+        self._causes: list[str] = []
+        self._wake = asyncio.Event()
+        self.done = asyncio.Event()
+        self.last_ns = 0
+        self.failed = 0
+
+    def want(self, cause: str) -> None:
+        """Asks for a whole run as soon as possible."""
+        if cause not in self._causes:
+            self._causes.append(cause)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Runs until cancelled: at once for a cause, and cheaply every `every_s`."""
+        rounds = 0
+        while True:
+            whole = bool(self._causes)
+            if not whole:
+                try:
+                    async with asyncio.timeout(self._every_s):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+                whole = bool(self._causes)
+            self._wake.clear()
+            causes, self._causes = self._causes, []
+            again = await self._once(", ".join(causes) or "every minute", whole=whole)
+            if not again:
+                rounds = 0
+                continue
+            rounds += 1
+            if rounds < ROUNDS_MAX or not self.done.is_set():
+                await asyncio.sleep(min(AGAIN_S * rounds, 30.0))
+                self.want("asked again")
+
+    async def _once(self, cause: str, *, whole: bool) -> bool:
+        """One run.
+
+        Returns:
+            Whether another one should follow: it failed, or an answer may have been stale.
+        """
+        asked_ns = self._clock.now_ns()
+        try:
+            differences = await self._ask(asked_ns, whole=whole)
+        except (RestFailed, BudgetExhausted) as error:
+            self.failed += 1
+            if self.failed == 3:
+                self._tell_failure(str(error))
+            return True
+        self.failed = 0
+        now_ns = self._clock.now_ns()
+        self.last_ns = now_ns
+        self.done.set()
+        told = tuple(one.text for one in differences if one.kind not in QUIET)
+        if whole or told:
+            self._audit.publish(
+                Reconciled(cause=cause, differences=told, took_ms=(now_ns - asked_ns) / 1e6),
+                t_ns=now_ns,
+            )
+        for one in differences:
+            if one.kind in ALARMS:
+                self._audit.publish(
+                    AlarmRaised(
+                        kind=one.kind.value,
+                        text=one.text,
+                        symbol=one.symbol,
+                        key=f"{one.kind}:{one.symbol}:{one.side}:{one.client_id}",
+                    ),
+                    t_ns=now_ns,
+                )
+        return any(Need.AGAIN in one.needs for one in differences)
+
+    async def _ask(self, asked_ns: int, *, whole: bool) -> tuple[Difference, ...]:
+        mode = await self._read(ACCOUNT, weight=5) if whole else None
+        positions = await self._read(POSITIONS, weight=5)
+        algo = await self._lists(OPEN_ALGO)
+        resting = await self._lists(OPEN_ORDERS)
+        orders = [await self._order(*place) for place in self._open_exits()]
+        snapshot = self._snapshot(asked_ns, positions, mode, algo, resting, orders)
+        differences = diff(self._known(), snapshot)
+        wanted = needs(differences)
+        if Need.MODE in wanted and mode is None:
+            mode = await self._read(ACCOUNT, weight=5)
+        trades = [await self._trades(symbol) for symbol in sorted(wanted.get(Need.TRADES, ()))]
+        # Mode first, since it says how positions are read; fills before the positions that they explain.
+        for answer in (mode, *orders, *trades, positions):
+            if answer is not None:
+                self._guard.rest(answer)
+        for answer in algo:
+            if self._stops is not None:
+                self._stops.on_snapshot(answer)
+        return differences
+
+    # Questions --------------------------------------------------------------------------------
+
+    async def _read(
+        self, path: str, *, weight: int, params: Mapping[str, str | int] | None = None
+    ) -> RestAnswer:
+        answer = await self._rest.get(
+            path, params or {}, weight=weight, purpose="account", signed=True
+        )
+        failure = failure_of(answer)
+        if failure is not None and path != ORDER:
+            raise RestFailed(f"{path}: {failure.code} {failure.msg}")
+        return answer
+
+    async def _lists(self, path: str) -> tuple[RestAnswer, ...]:
+        """A list of open orders: by symbol where that is cheaper."""
+        symbols = sorted(self._guard.symbols())
+        if not symbols:
+            return ()
+        if len(symbols) < ALL_SYMBOLS_WEIGHT:
+            return tuple(
+                [await self._read(path, weight=1, params={"symbol": name}) for name in symbols]
+            )
+        return (await self._read(path, weight=ALL_SYMBOLS_WEIGHT),)
+
+    async def _order(self, symbol: str, client_id: str) -> RestAnswer:
+        params = {"symbol": symbol, "origClientOrderId": client_id}
+        return await self._read(ORDER, weight=1, params=params)
+
+    async def _trades(self, symbol: str) -> RestAnswer:
+        since_ms = self._guard.pump.account.newest_trade_ms.get(symbol, 0)
+        params: dict[str, str | int] = {"symbol": symbol, "limit": TRADES_LIMIT}
+        if since_ms:
+            params["startTime"] = since_ms
+        return await self._read(TRADES, weight=5, params=params)
+
+    def _open_exits(self) -> list[tuple[str, str]]:
+        """The exits whose outcome is open, slice by slice."""
+        slices = self._guard.pump.account.slices
+        places = []
+        for (symbol, _), machine in self._guard.positions.items():
+            for order in (machine.orders.partial, machine.orders.full):
+                if order is not None:
+                    order_id = order.exit.order_id
+                    places += [(symbol, one) for one in slices.ids(order_id) or (order_id,)]
+        return places
+
+    # Both sides of the comparison -------------------------------------------------------------
+
+    def _known(self) -> Known:
+        book = self._guard.pump.account.book
+        open_exits: dict[Key, list[str]] = {}
+        positions: dict[Key, KnownPosition] = {}
+        for key, machine in self._guard.positions.items():
+            for order in (machine.orders.partial, machine.orders.full):
+                if order is not None:
+                    open_exits.setdefault(key, []).append(order.exit.order_id)
+            positions[key] = KnownPosition(
+                quantity=book.reported_quantity(*key) or machine.orders.quantity,
+                entry=machine.entry,
+                heard_ns=book.heard_ns(*key),
+                exiting=machine.orders.exiting,
+                orders=tuple(open_exits.get(key, ())),
+            )
+        for key, report in book.unmanaged.items():
+            positions.setdefault(
+                key,
+                KnownPosition(
+                    quantity=report.quantity, entry=report.entry, heard_ns=book.heard_ns(*key)
+                ),
+            )
+        return Known(
+            hedge=self._guard.pump.account.hedge,
+            instance=self._instance,
+            positions=positions,
+            ended_ns=book.ended_ns,
+            stops={} if self._stops is None else self._stops.known_stops(),
+        )
+
+    def _snapshot(
+        self,
+        asked_ns: int,
+        positions: RestAnswer,
+        mode: RestAnswer | None,
+        algo: tuple[RestAnswer, ...],
+        resting: tuple[RestAnswer, ...],
+        orders: list[RestAnswer],
+    ) -> Snapshot:
+        hedge = None if mode is None else getattr(_body(mode), "hedge", None)
+        halted, gone = self._halted()
+        return Snapshot(
+            asked_ns=asked_ns,
+            positions=tuple(
+                seen for row in _rows(positions, PositionRisk) if (seen := _position(row))
+            ),
+            stops=tuple(self._stop(row) for answer in algo for row in _rows(answer, AlgoOrder)),
+            orders=tuple(_order_seen(answer) for answer in orders),
+            resting=tuple(
+                rests
+                for answer in resting
+                for row in _rows(answer, Order)
+                if (rests := _resting(row))
+            ),
+            hedge=hedge,
+            halted=halted,
+            gone=gone,
+        )
+
+    def _stop(self, row: AlgoOrder) -> SeenStop:
+        parts = parse_client_order_id(row.client_algo_id)
+        side = _closed_side(row.side, row.position_side)
+        machine = self._guard.positions.get((row.symbol, side))
+        own = (
+            parts is not None
+            and machine is not None
+            and parts.epoch_number == machine.epoch
+            and parts.epoch == epoch_hash(machine.opened_ns)
+        )
+        return SeenStop(
+            symbol=row.symbol,
+            side=side,
+            client_id=row.client_algo_id,
+            status=row.algo_status,
+            trigger=row.trigger_price,
+            quantity=row.quantity,
+            instance="" if parts is None else parts.instance,
+            is_own_epoch=own,
+        )
+
+    def _tell_failure(self, reason: str) -> None:
+        self._audit.publish(
+            AlarmRaised(
+                kind="reconcile_failed",
+                text=f"the exchange could not be asked three times in a row: {reason}",
+                key="reconcile",
+            ),
+            t_ns=self._clock.now_ns(),
+        )
+
+
+ALARMS: Final = frozenset(
+    {
+        Kind.STOP_MISSING,
+        Kind.STOP_TRIGGERED,
+        Kind.STOP_WRONG,
+        Kind.FOREIGN_INSTANCE,
+        Kind.MODE_CHANGED,
+        Kind.SYMBOL_GONE,
+        Kind.SYMBOL_HALTED,
+    }
+)
+"""Differences that somebody is told at once."""
+
+
+def _body(answer: RestAnswer) -> object:
+    params = {name: str(value) for name, value in answer.params.items()}
+    return decode_rest(answer.method, answer.path, answer.status, answer.body, params)
+
+
+def _rows(answer: RestAnswer, kind: type[Row]) -> list[Row]:
+    body = _body(answer)
+    return [row for row in body if isinstance(row, kind)] if isinstance(body, tuple) else []
+
+
+def _position(row: PositionRisk) -> SeenPosition | None:
+    if not row.position_amount:
+        return None
+    side: Side = "LONG" if row.position_amount > 0 else "SHORT"
+    return SeenPosition(
+        symbol=row.symbol,
+        side=side,
+        quantity=row.position_amount.copy_abs(),
+        entry=row.entry_price,
+        t_ms=row.update_time_ms,
+    )
+
+
+def _closed_side(order_side: str, position_side: str) -> Side:
+    if position_side == "LONG":
+        return "LONG"
+    if position_side == "SHORT":
+        return "SHORT"
+    return "LONG" if order_side == "SELL" else "SHORT"
+
+
+def _resting(row: Order) -> SeenResting | None:
+    """Somebody's order that may close; ours and those that open are left out."""
+    if parse_client_order_id(row.client_order_id) is not None:
+        return None
+    if not row.reduce_only and row.position_side == "BOTH":
+        return None
+    closes = row.position_side == "BOTH" or (row.side == "SELL") == (row.position_side == "LONG")
+    if not closes:
+        return None
+    return SeenResting(
+        symbol=row.symbol,
+        side=_closed_side(row.side, row.position_side),
+        client_id=row.client_order_id,
+        quantity=row.original_quantity - row.executed_quantity,
+    )
+
+
+def _order_seen(answer: RestAnswer) -> SeenOrder:
+    body = _body(answer)
+    client_id = str(answer.params.get("origClientOrderId", ""))
+    symbol = str(answer.params.get("symbol", ""))
+    if isinstance(body, Order):
+        return SeenOrder(
+            symbol=symbol, client_id=client_id, status=body.status, filled=body.executed_quantity
+        )
+    return SeenOrder(symbol=symbol, client_id=client_id, status="absent", filled=ZERO)
