@@ -75,6 +75,7 @@ class Session:
         self._opened: dict[tuple[str, Side], None] = {}
         simulated = bool(options.positions)
         instance = (header and header.instance) or INSTANCE
+        self.steering = self._plans.steering()
         if header is not None and header.session is not None and not simulated:
             self.pump = live_pump(
                 self._config,
@@ -94,6 +95,7 @@ class Session:
                 fills=options.fills if simulated else Fills.REPORTED,
                 order_ids=order_ids(instance),
                 inputs_for=self.inputs_for,
+                steering=self.steering,
             )
             self.pump = Pump(engine, note=self.note, follow_account=not simulated)
         self.engine = self.pump.engine

@@ -47,6 +47,7 @@ from reactor.core.lifecycle import Event
 from reactor.core.management import Management
 from reactor.core.market import Source
 from reactor.core.plan import INTERVAL_MS
+from reactor.core.policy import ExternalPolicy
 from reactor.errors import DecodeError, TapeLineDamaged
 from reactor.limits import TIME_MS_MAX
 from reactor.shell.account_feed import AccountFeed
@@ -55,6 +56,7 @@ from reactor.shell.recorded import (
     decode_control,
     decode_link,
     decode_order,
+    decode_policy,
     decode_rest_line,
     filters_of,
 )
@@ -453,6 +455,9 @@ class Pump:
         return ()
 
     def _control(self, number: int, raw: bytes, t_ns: int) -> Sequence[Decision]:
+        policy = _policy_of(raw)
+        if policy is not None:
+            return self.engine.on_policy(policy, t_ns=t_ns)
         try:
             command = decode_control(raw)
         except FAULTS as error:
@@ -489,3 +494,11 @@ class Pump:
             if link.stream not in {"private", "order", "rest"}:
                 self.engine.on_interruption()
         return ()
+
+
+def _policy_of(raw: bytes) -> ExternalPolicy | None:
+    """A policy from outside; None where the command is another one."""
+    try:
+        return decode_policy(raw).policy()
+    except FAULTS:
+        return None
