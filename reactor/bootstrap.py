@@ -8,21 +8,26 @@ import asyncio
 import random
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from reactor.audit import Audit
+from reactor.audit import Audit, Watcher
 from reactor.binance.urls import environment
 from reactor.clock import SystemClock
 from reactor.config import Config
 from reactor.errors import ConfigError, JournalError
+from reactor.shell.guard_steering import GuardSteering
 from reactor.shell.journal.journal import Journal
 from reactor.shell.process import LiveProcess
 from reactor.shell.rest.aiohttp_rest import AiohttpRest
 from reactor.shell.rest.credentials import load_credentials
 from reactor.shell.transport.choose import create_transport
+from reactor.watch.oversight import Oversight, alongside
 
 Say = Callable[[str], None]
+
+CLOSE_S = 1.0
+"""How long the journal may take for its last rows: the whole end is bounded by five seconds."""
 
 
 def say(line: str) -> None:
@@ -43,12 +48,13 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return asyncio.new_event_loop
 
 
-def run(config: Config, variables: Mapping[str, str]) -> int:
+def run(config: Config, variables: Mapping[str, str], *, shows_table: bool = False) -> int:
     """Runs the live process until SIGTERM or SIGINT.
 
     Args:
         config: validated.
         variables: the process's environment, for keys and tokens.
+        shows_table: whether a live table is drawn on standard output.
 
     Returns:
         0 after an orderly end.
@@ -64,33 +70,51 @@ def run(config: Config, variables: Mapping[str, str]) -> int:
             f"data_dir = {str(data_dir)!r} cannot be made: {error.strerror}; choose another"
         ) from None
     with asyncio.Runner(loop_factory=loop_factory(config.streams.loop)) as runner:
-        return runner.run(_live(config, variables))
+        return runner.run(live(config, variables, shows_table=shows_table))
 
 
-async def _live(config: Config, variables: Mapping[str, str]) -> int:
+async def live(
+    config: Config,
+    variables: Mapping[str, str],
+    *,
+    shows_table: bool,
+    stop: asyncio.Event | None = None,
+    watchers: Sequence[Watcher] = (),
+) -> int:
+    """The live process on the running loop; see `run`.
+
+    Args:
+        config: validated.
+        variables: the process's environment.
+        shows_table: whether a live table is drawn.
+        stop: ends it when set; SIGTERM and SIGINT do where none is given.
+        watchers: see everything that happens.
+    """
     where = environment(config.environment)
     credentials = load_credentials(variables, warn=say)
     transport, why = create_transport(config.streams.transport)
     if why is not None:
         say(why)
     clock = SystemClock()
-    data_dir = Path(config.data_dir)
     audit = Audit()
+    oversight = Oversight(
+        config,
+        audit=audit,
+        clock=clock,
+        variables=variables,
+        secrets=[credentials.api_key],
+        shows_table=shows_table,
+    )
+    tell = say if oversight.terminal is None else oversight.terminal.say
+    journal = _open_journal(config, clock, tell)
     loop = asyncio.get_running_loop()
-    try:
-        journal = Journal.open(
-            data_dir / config.journal.path, clock=clock, keep_days=config.journal.keep_days
-        )
-    except JournalError as error:
-        raise ConfigError(str(error)) from None
-    if journal.moved_aside is not None:
-        say(
-            f"the journal could not be trusted ({journal.why_moved}); it is kept as"
-            f" {journal.moved_aside}, and the state comes from the exchange"
-        )
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    for watcher in watchers:
+        audit.watch(watcher)
+    if stop is None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+    told = stop
     try:
         journal.subscribe(audit, later=loop.call_soon_threadsafe)
         process = LiveProcess(
@@ -103,10 +127,33 @@ async def _live(config: Config, variables: Mapping[str, str]) -> int:
             chance=random.Random(),  # noqa: S311 - jitter, no secret
             audit=audit,
             journal=journal,
-            data_dir=data_dir,
-            say=say,
+            data_dir=Path(config.data_dir),
+            say=tell,
         )
-        await process.run(stop)
+        at = await oversight.serve(GuardSteering(lambda: process.guard))
+        if at:
+            tell(f"status, metrics and control at {at}")
+
+        async def guarded() -> None:
+            await process.run(told)
+            await oversight.drain()
+
+        await alongside(oversight.works(), guarded)
     finally:
-        journal.close()
+        journal.close(timeout_s=CLOSE_S)
+        oversight.close()
     return 0
+
+
+def _open_journal(config: Config, clock: SystemClock, tell: Say) -> Journal:
+    path = Path(config.data_dir) / config.journal.path
+    try:
+        journal = Journal.open(path, clock=clock, keep_days=config.journal.keep_days)
+    except JournalError as error:
+        raise ConfigError(str(error)) from None
+    if journal.moved_aside is not None:
+        tell(
+            f"the journal could not be trusted ({journal.why_moved}); it is kept as"
+            f" {journal.moved_aside}, and the state comes from the exchange"
+        )
+    return journal

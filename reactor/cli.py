@@ -44,7 +44,23 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "add_tape_commands",
         "import recordings of other programs, and look into tapes",
     ),
+    "demo": (
+        "reactor.demo.commands",
+        "add_demo_command",
+        "see it work, with a simulated exchange and no keys",
+    ),
     "run": ("reactor.commands", "add_run_command", "guard an account"),
+    **{
+        name: ("reactor.control.commands", f"add_{name.replace('-', '_')}_command", does)
+        for name, does in (
+            ("status", "show how a running process stands"),
+            ("positions", "show every position, its levels and its protection"),
+            ("pause", "stop rungs, harvests and trailing moves; stops stay on"),
+            ("resume", "end a pause"),
+            ("flatten", "close at market, now"),
+            ("set-stop", "move a stop by hand"),
+        )
+    },
     "doctor": (
         "reactor.shell.rest.commands",
         "add_doctor_command",

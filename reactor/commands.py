@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from reactor.bootstrap import run as run_live  # noqa: PLC0415 - keeps --help quick
 
     config = asked_config(args, dict(os.environ))
-    return run_live(config, os.environ)
+    return run_live(config, os.environ, shows_table=sys.stdout.isatty())
 
 
 def asked_config(args: argparse.Namespace, variables: dict[str, str]) -> Config:

@@ -24,7 +24,6 @@ OTHER_VARIABLES: Final = frozenset(
         "REACTOR_CONFIG",
         "REACTOR_HTTP_TOKEN",
         "REACTOR_HTTP_TOKEN_FILE",
-        "REACTOR_URL",
         "REACTOR_NEW_EXAMPLES",
     }
 )

@@ -8,11 +8,9 @@ Sources: Binance, USDⓈ-M error codes, general info (HTTP return codes), WebSoc
 
 import re
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
-
-from reactor.core.lifecycle import Event
 
 
 class Reaction(StrEnum):
@@ -316,16 +314,16 @@ def reaction(*, code: int | None, status: int, text: str, full: bool) -> Reactio
     return row.full if full or row.partial is None else row.partial
 
 
-def engine_event(wanted: Reaction) -> Event | None:
-    """What the life-cycle of the position's orders is told at once.
+def outcome(wanted: Reaction) -> Literal["unknown", "rejected"] | None:
+    """What a failed order's outcome is, as far as it is known at once.
 
     Returns:
-        UNKNOWN, REJECTED, or None for a reaction that sends the same exit again: its outcome is still open,
-        and where the resends are used up a command says so.
+        None for a reaction that sends the same exit again: its outcome is still open until the resends are
+        used up.
     """
     if wanted in {Reaction.ASK, Reaction.DUPLICATE}:
-        return Event.UNKNOWN
-    return None if wanted in RESENDS else Event.REJECTED
+        return "unknown"
+    return None if wanted in RESENDS else "rejected"
 
 
 def banned_until_ms(text: str) -> int | None:
@@ -356,7 +354,6 @@ def reaction_table() -> str:
     """The reactions as Markdown: what each means, what the engine is told, how often it sends again."""
     lines = ["| reaction | engine is told | resends |", "|---|---|---|"]
     for kind in Reaction:
-        told = engine_event(kind)
-        words = "nothing yet" if told is None else str(told)
-        lines.append(f"| {kind} | {words} | {RESENDS.get(kind, 0)} |")
+        told = outcome(kind) or "nothing yet"
+        lines.append(f"| {kind} | {told} | {RESENDS.get(kind, 0)} |")
     return "\n".join(lines) + "\n"

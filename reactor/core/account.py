@@ -159,6 +159,24 @@ class AccountBook:
         known = self._amounts.get((symbol, position_side))
         return None if known is None else held(known[0], position_side, side)
 
+    def since_ms(self, symbol: str) -> int:
+        """From when on a symbol's trades may belong to an epoch that is open, or waits for its trades.
+
+        Milliseconds since the Unix epoch; older ones were of somebody's business before. The position opens
+        with a report that comes after its trade, by less than a second.
+        """
+        opened = [
+            machine.opened_ns
+            for (name, _), machine in self._engine.positions.items()
+            if name == symbol
+        ]
+        opened += [
+            ending.machine.opened_ns
+            for (name, _), ending in self._endings.items()
+            if name == symbol
+        ]
+        return (min(opened, default=0) - NAMING_NS) // 1_000_000 if opened else 0
+
     @property
     def ended_ns(self) -> dict[tuple[str, Side], int]:
         """When the positions that are flat by now became so, as far as remembered."""

@@ -555,6 +555,10 @@ class Engine:
             if market.symbol == symbol and self._stop_awaiting(market, side):
                 self._settle(market)
 
+    def awaited(self) -> set[str]:
+        """The symbols of positions that wait for their market's first price."""
+        return {market.symbol for market in self._markets if market.awaited}
+
     def _stop_awaiting(self, market: Market, side: Side) -> bool:
         waiting = [position for position in market.awaited if position.side == side]
         for position in waiting:

@@ -236,7 +236,7 @@ class HardStops:
         out: list[Action] = []
         for keeper in list(self._keepers.values()):
             if keeper.due_ns <= t_ns:
-                out += self._collect(keeper, keeper.on_time(t_ns), t_ns)
+                out += self._collect(keeper, keeper.settle(t_ns), t_ns)
         return out + self._withdrawal.settle(t_ns)
 
     # What it says -----------------------------------------------------------------------------
@@ -262,7 +262,7 @@ class HardStops:
     def newest(self, symbol: str, side: Side) -> Leg | None:
         """The newest confirmed stop of a position, the first part where it is split. Not to be changed."""
         keeper = self._keepers.get((symbol, side))
-        return None if keeper is None else keeper.newest()
+        return None if keeper is None else keeper.legs.newest()
 
     def positions(self) -> tuple[Key, ...]:
         """The positions that are kept."""

@@ -28,6 +28,10 @@ class Phase(Enum):
     TRIGGERED = "triggered"
 
 
+FIRED_PHASES = {"TRIGGERING": Phase.TRIGGERING, "TRIGGERED": Phase.TRIGGERED}
+"""What the exchange calls a stop that fired and has not ended."""
+
+
 class Leg:
     """One stop. `since_ns` is when its phase began."""
 
@@ -111,7 +115,7 @@ class Leg:
             attempt=name.attempt,
             trigger=seen.trigger,
             quantity=seen.quantity,
-            phase=Phase.TRIGGERING if seen.status == "TRIGGERING" else Phase.STANDING,
+            phase=FIRED_PHASES.get(seen.status, Phase.STANDING),
             t_ns=t_ns,
             algo_id=seen.algo_id,
         )
@@ -133,6 +137,11 @@ class Leg:
         if phase is not self.phase:
             self.phase, self.since_ns = phase, t_ns
             self.absent_ns = None
+
+    def ask(self, t_ns: int) -> None:
+        """Whether it was placed is not known: it is asked for from now on."""
+        self.enter(Phase.UNKNOWN, t_ns)
+        self.asks, self.ask_ns = 0, t_ns
 
     def stands_as(self, seen: SeenStop) -> None:
         """Takes over what the exchange says of it."""

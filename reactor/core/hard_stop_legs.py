@@ -6,7 +6,8 @@ from decimal import Decimal
 from reactor.core.decisions import Side
 from reactor.core.exact import ZERO, add
 from reactor.core.hard_stop_leg import Leg, Phase
-from reactor.core.hard_stop_levels import total
+from reactor.core.hard_stop_levels import is_tighter, total
+from reactor.core.hard_stop_values import NEVER_NS
 
 FIRED = frozenset({Phase.TRIGGERING, Phase.TRIGGERED})
 UNRESOLVED = frozenset({Phase.PLACING, Phase.UNKNOWN})
@@ -22,6 +23,16 @@ class Placement:
         self.trigger = trigger
         self.parts = parts
         self.quantity = total(parts)
+
+    def with_leg(self, leg: Leg) -> "Placement":
+        """The same with what the exchange says of one of its stops: a looser trigger, another quantity."""
+        if leg.placement != self.number or leg.part >= len(self.parts):
+            return self
+        looser = is_tighter(leg.side, self.trigger, leg.trigger)
+        if not looser and leg.quantity == self.parts[leg.part]:
+            return self
+        parts = (*self.parts[: leg.part], leg.quantity, *self.parts[leg.part + 1 :])
+        return Placement(self.number, leg.trigger if looser else self.trigger, parts)
 
 
 class Legs:
@@ -59,6 +70,18 @@ class Legs:
     def any_in(self, phases: frozenset[Phase]) -> bool:
         """Whether one is in one of these phases."""
         return any(leg.phase in phases for leg in self._legs.values())
+
+    def expire(self, t_ns: int, *, answer_max_ns: int) -> int:
+        """Placements without an answer become unknown. Returns when the next one will."""
+        due_ns = NEVER_NS
+        for leg in self._legs.values():
+            if leg.phase is not Phase.PLACING:
+                continue
+            if t_ns >= leg.since_ns + answer_max_ns:
+                leg.ask(t_ns)
+            else:
+                due_ns = min(due_ns, leg.since_ns + answer_max_ns)
+        return due_ns
 
     def placements(self) -> int:
         """How many placements they belong to."""

@@ -43,6 +43,18 @@ _BY_CODE: Final = {
 }
 _REFUSALS: Final = {code: kind for kind, codes in _BY_CODE.items() for code in codes}
 
+TOLD_AT_ONCE: Final = frozenset({Refusal.FULL, Refusal.AGAIN, Refusal.HOPELESS})
+"""A person is told of these the first time, of the others when they last."""
+
+SLOW: Final = frozenset({Refusal.FULL, Refusal.HOPELESS, Refusal.TAKEN})
+"""Time alone mends none of these: tried again slowly."""
+
+THROUGH_MAX: Final = 3
+"""Refusals in a row because the trigger is already reached, beyond which no further look is taken."""
+
+TELL_AFTER_REFUSALS: Final = 3
+"""Passing refusals in a row before a person is told."""
+
 CANCEL_UNKNOWN_ORDER: Final = frozenset({-2011, -2013})
 """A cancelled order is not known: it ended, or the Algo service lags."""
 

@@ -16,6 +16,7 @@ from reactor.replay.progress import progress_shown
 from reactor.replay.report import Report
 from reactor.replay.session import Session
 from reactor.replay.tick_file import TickFile, is_tick_file, read_tick_file
+from reactor.replay.verify import Verifier
 from reactor.replay.walk import open_tapes, walk
 
 PICTURE_POINTS = 50_000
@@ -94,10 +95,15 @@ def replay(
         picture.write(report)
     difference = None
     if session.verifier is not None:
-        difference = session.verifier.finish()
+        difference = session.verifier.finish(session.pump.now_ns)
         if difference is None:
-            note(f"verify: all {session.verifier.compared} orders agree with the recorded ones")
+            note(_agreed(session.verifier))
     return ReplayResult(summary, difference)
+
+
+def _agreed(verifier: Verifier) -> str:
+    again = f"; {verifier.again} of them were sent again, no larger" if verifier.again else ""
+    return f"verify: all {verifier.compared} orders agree with the recorded ones{again}"
 
 
 def _refuse_report(report: Path, paths: Sequence[Path]) -> None:

@@ -5,9 +5,19 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from reactor.binance.orders import market_exit_orders
 from reactor.binance.redaction import line as one_line
 from reactor.config import Config, SymbolConfig, config_from_tables, load_config
-from reactor.core.decisions import Alarm, Decision, Exit, HeldBack, Opened, Side
+from reactor.core.decisions import (
+    Alarm,
+    Closed,
+    Decision,
+    Exit,
+    HeldBack,
+    Opened,
+    OrdersCancelled,
+    Side,
+)
 from reactor.core.engine import Engine
 from reactor.core.exact import ZERO, divide, multiply, text
 from reactor.core.ladder import Filters
@@ -21,6 +31,7 @@ from reactor.replay.verify import Verifier
 from reactor.shell.assembly import live_pump, order_ids, start_state
 from reactor.shell.plan_choice import PlanChoice
 from reactor.shell.pump import Pump
+from reactor.shell.recorded import slice_id
 from reactor.shell.tape_format import TapeHeader
 
 NOTES_SHOWN_MAX = 1000
@@ -99,8 +110,11 @@ class Session:
             )
             self.pump = Pump(engine, note=self.note, follow_account=not simulated)
         self.engine = self.pump.engine
-        self.verifier = Verifier() if options.verify else None
-        if self.verifier is not None:
+        self.verifier: Verifier | None = None
+        if options.verify:
+            session = None if header is None else header.session
+            sends = session is None or session.mode == "live"
+            self.verifier = Verifier(self._orders_of, sends=sends)
             self.pump.on_sent = self.verifier.recorded
         self._plans.look_up(asked.symbol for asked in options.positions)
         for asked in options.positions:
@@ -145,8 +159,10 @@ class Session:
             elif isinstance(decision, Exit):
                 self.exits += 1
                 if self.verifier is not None:
-                    contract = self.pump.contracts.get(decision.symbol)
-                    self.verifier.own(decision, hedge=self.pump.account.hedge, contract=contract)
+                    self.verifier.own(decision)
+            elif isinstance(decision, Closed | OrdersCancelled):
+                if self.verifier is not None:
+                    self.verifier.ended(decision)
             elif isinstance(decision, Alarm):
                 self.note("alarm", f"{decision.symbol}: {decision.what}")
             elif isinstance(decision, HeldBack):
@@ -172,6 +188,17 @@ class Session:
         )
         said += f"; not known: {', '.join(unknown)}" if unknown else ""
         self.note("ladder", said)
+
+    def _orders_of(self, decision: Exit) -> tuple[dict[str, str], ...]:
+        """The market orders of an exit, as the gateway would build them now."""
+        return market_exit_orders(
+            symbol=decision.symbol,
+            side=decision.side,
+            hedge=self.pump.account.hedge,
+            quantity=decision.quantity,
+            filters=self.pump.contracts.get(decision.symbol),
+            client_ids=lambda number: slice_id(decision.order_id, number),
+        )
 
     def _say_whose_fills(self) -> None:
         """Another plan on a recorded session decides exits that nobody filled then."""

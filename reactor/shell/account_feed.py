@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from reactor.binance.amounts import quantity
-from reactor.binance.failures import engine_event, reaction
+from reactor.binance.failures import reaction
 from reactor.binance.messages import RestFailure
 from reactor.binance.orders import parse_client_order_id
 from reactor.binance.rest_account_messages import Order, PositionRisk, UserTrade
@@ -22,6 +22,7 @@ from reactor.core.exact import ZERO
 from reactor.core.lifecycle import Event
 from reactor.core.management import Management
 from reactor.core.slices import Slices
+from reactor.shell.failure_events import engine_event
 from reactor.shell.recorded import (
     OUTCOMES,
     OrderMessage,
@@ -36,9 +37,10 @@ Value = TypeVar("Value")
 REQUESTS_KEPT = 1000
 """Order requests whose answer may still come, and orders whose client id is remembered."""
 
-ABSENT_AFTER_NS = 3_000_000_000
-"""An order that the exchange did not find when asked this long after it was sent never arrived: queries lag
-behind the matching engine by less (Binance documents "may lag"; seconds were seen)."""
+ABSENT_AFTER_NS = 61_000_000_000
+"""An order that the exchange did not find when asked this long after it was sent never arrived: it may be taken
+for as long as its `recvWindow` of at most 60 s and a second more allow. The gateway knows its own window, and
+compares position and fills beside; it says so sooner."""
 
 NOT_FOUND = -2013
 
@@ -188,7 +190,11 @@ class AccountFeed:
     def on_trades(self, rows: Iterable[object], t_ns: int) -> Sequence[Decision]:
         """Takes fills that were asked for; those that the stream brought are known already."""
         decisions: list[Decision] = []
-        trades = [row for row in rows if isinstance(row, UserTrade)]
+        trades = [
+            row
+            for row in rows
+            if isinstance(row, UserTrade) and row.time_ms >= self.book.since_ms(row.symbol)
+        ]
         for row in sorted(trades, key=lambda row: (row.time_ms, row.trade_id)):
             client_id = self._client_ids.get((row.symbol, row.order_id), "")
             commission = row.commission or ZERO
@@ -245,7 +251,7 @@ class AccountFeed:
         wanted = reaction(
             code=None if error is None else error.code,
             status=message.status or 0,
-            text="" if error is None else error.msg,
+            text=message.text if error is None else error.msg,
             full=self.book.is_closing(request.symbol, slice_id(request.client_id, 0)),
         )
         event = engine_event(wanted)

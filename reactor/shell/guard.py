@@ -9,6 +9,7 @@ a tape; so a tape of the session holds all that its decisions depended on, and a
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
@@ -27,7 +28,6 @@ from reactor.binance.messages import FAULTS
 from reactor.clock import Clock
 from reactor.config import Config
 from reactor.core.decisions import (
-    Alarm,
     Decision,
     Exit,
     HeldBack,
@@ -43,6 +43,7 @@ from reactor.errors import DecodeError, InvariantError
 from reactor.shell.inbox import Command, Link, StreamRoute
 from reactor.shell.position_view import position_seen
 from reactor.shell.pump import Pump
+from reactor.shell.redact import MARKET_CHANNELS
 from reactor.shell.rest_seam import RestAnswer
 from reactor.shell.tape_format import Channel, Direction, TapeLine
 
@@ -93,8 +94,10 @@ class Guard:
             `mark_price`: its text. `private_seen_ns`: when the user stream last said anything.
         sources: where each symbol's prices come from, where that is not the stream.
         protections: the names of the positions' states of protection, kept by whoever proves it.
-        after: called after every event that had decisions or could have changed a position, with the
-            decisions.
+        together: what is told of one event's decisions is written as one: the journal's turn.
+        after: called with an event's decisions, once their orders have left. `changed`: called after every
+            event that is no price. `links`: called with every change of a socket. `on_private`: called with every
+            message of the user stream.
     """
 
     def __init__(
@@ -140,7 +143,10 @@ class Guard:
         self.private_seen_ns = 0
         self.sources: dict[str, str] = {}
         self.protections: dict[tuple[str, Side], str] = {}
+        self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self.after: list[Callable[[Sequence[Decision], int], None]] = []
+        self.changed: list[Callable[[int], None]] = []
+        self.links: list[Callable[[Link, int], None]] = []
         self.on_private: list[Callable[[bytes, int], None]] = []
 
     def attach(self, *, sender: Sender | None, writer: Writer | None) -> None:
@@ -217,7 +223,10 @@ class Guard:
         """Takes a socket's change of state."""
         if link.state == "source":
             self.sources[link.symbol] = link.source
-        self._take("link", msgspec.json.encode(link), self._now())
+        t_ns = self._now()
+        self._take("link", msgspec.json.encode(link), t_ns)
+        for listener in self.links:
+            listener(link, t_ns)
 
     def command(self, command: Command) -> None:
         """Takes a command of an operator, or of this process itself."""
@@ -267,6 +276,9 @@ class Guard:
         if channel == "market":
             self._note_mark(message, t_ns)
         self._act(decisions, t_ns, 0, (channel, message, direction))
+        if channel not in MARKET_CHANNELS:
+            for listener in self.changed:
+                listener(t_ns)
 
     def _act(
         self,
@@ -294,6 +306,13 @@ class Guard:
             self._inside = False
 
     def _follow(self, decisions: Sequence[Decision], t_ns: int) -> None:
+        with self.together():
+            self._tell(decisions, t_ns)
+            for listener in self.after:
+                listener(decisions, t_ns)
+        self._show_touched(decisions, t_ns)
+
+    def _tell(self, decisions: Sequence[Decision], t_ns: int) -> None:
         for decision in decisions:
             self._audit.publish(Decided(decision=decision, id=self._id(decision)), t_ns=t_ns)
             match decision:
@@ -302,16 +321,6 @@ class Guard:
                     self._sender.ask(decision)
                 case OrdersCancelled() if self._sender is not None:
                     self._sender.cancel_epoch(decision)
-                case Alarm():
-                    self._audit.publish(
-                        AlarmRaised(
-                            kind="engine",
-                            text=f"{decision.symbol}: {decision.what}",
-                            symbol=decision.symbol,
-                            key=f"{decision.symbol}:{decision.side}:{decision.what[:40]}",
-                        ),
-                        t_ns=t_ns,
-                    )
                 case HeldBack():
                     self._audit.publish(
                         AlarmRaised(
@@ -323,8 +332,8 @@ class Guard:
                         ),
                         t_ns=t_ns,
                     )
-        for listener in self.after:
-            listener(decisions, t_ns)
+
+    def _show_touched(self, decisions: Sequence[Decision], t_ns: int) -> None:
         touched = {(decision.symbol, decision.side) for decision in decisions if decision.side}
         for symbol, side in touched:
             machine = self._engine.positions.get((symbol, side))

@@ -9,28 +9,19 @@ Inputs are synchronous and only decide; requests leave from `run`, so nothing he
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 import msgspec
 
-from reactor.audit import AlarmRaised, Audit, HardStopChanged, OrderAnswered, OrderSent
+from reactor.audit import AlarmRaised, Audit, HardStopChanged
 from reactor.binance.filters import SymbolFilters
-from reactor.binance.hard_stop_orders import (
-    ALGO_ORDER_PATH,
-    OPEN_ALGO_ORDERS_PATH,
-    hard_stop_params,
-)
-from reactor.binance.messages import RestFailure
-from reactor.binance.rest_account_messages import AlgoCancel, AlgoOrder
-from reactor.binance.sign import Value
 from reactor.binance.user_messages import AlgoUpdate
 from reactor.clock import Clock
 from reactor.config import HardStopConfig
 from reactor.core.decisions import Closed, Decision, OrdersCancelled, Side, StopKind, StopMoved
 from reactor.core.hard_stop import HardStops
-from reactor.core.hard_stop_levels import is_tighter
 from reactor.core.hard_stop_values import (
     SECOND_NS,
     Action,
@@ -49,74 +40,26 @@ from reactor.core.hard_stop_values import (
 )
 from reactor.core.plan import HardStopPlan
 from reactor.core.reconcile import KnownStop
-from reactor.errors import BudgetExhausted, RestFailed, RestNotSent
 from reactor.shell.hard_stop_answers import (
-    Outcome,
     decoded,
-    mark_price,
-    open_quantity,
     open_stops,
-    outcome,
-    seen_in_answer,
     seen_in_event,
     stop_rules,
 )
 from reactor.shell.hard_stop_names import HardStopNames
+from reactor.shell.hard_stop_requests import HardStopRequests, StopRest
 from reactor.shell.inbox import Command, Inbox
-from reactor.shell.rest_seam import Purpose, RestAnswer
-
-TIMEOUT_S: Final = 4.0
-"""For one answer: shorter than the keeper's own patience, so that it hears "unknown" from here."""
+from reactor.shell.rest_seam import RestAnswer
 
 WAIT_MIN_S: Final = 0.001
 WAIT_MAX_S: Final = 60.0
 """Between two looks at the clock, whatever is due."""
 
-POSITION_RISK_PATH: Final = "/fapi/v3/positionRisk"
-PREMIUM_INDEX_PATH: Final = "/fapi/v1/premiumIndex"
-MISSING: Final = frozenset({-2011, -2013})
-
 Key = tuple[str, Side]
-Request = Place | Cancel | AskOpen | AskOrder | Reread
-
-
-class StopRest(Protocol):
-    """What is needed of the REST client (`reactor.shell.rest.client.RestClient`)."""
-
-    async def get(
-        self,
-        path: str,
-        params: Mapping[str, Value] | None = None,
-        *,
-        weight: int = 1,
-        purpose: Purpose,
-        signed: bool = False,
-    ) -> RestAnswer:
-        """Reads something; raises RestFailed or BudgetExhausted."""
-        ...
-
-    async def send(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, Value] | None = None,
-        *,
-        purpose: Purpose,
-        signed: bool = True,
-        timeout_s: float = TIMEOUT_S,
-        weight: int = 1,
-        orders: int = 0,
-    ) -> RestAnswer:
-        """Sends one request, once; raises RestFailed or BudgetExhausted."""
-        ...
 
 
 class HardStopExecutor:
-    """Keeps the hard stops of all managed positions standing.
-
-    Attributes:
-        requests: sent so far, by kind.
-    """
+    """Keeps the hard stops of all managed positions standing."""
 
     def __init__(
         self,
@@ -144,8 +87,6 @@ class HardStopExecutor:
             on_state: takes what a restart needs, before anything of it is sent: to be journaled.
             timing: how long things may take.
         """
-        self.requests: dict[str, int] = {}
-        self._rest = rest
         self._inbox = inbox
         self._audit = audit
         self._clock = clock
@@ -154,10 +95,17 @@ class HardStopExecutor:
         self._on_state = on_state
         self._names = HardStopNames(instance)
         self._stops = HardStops(ids=self._names, timing=timing)
+        self._requests = HardStopRequests(
+            rest=rest,
+            stops=self._stops,
+            audit=audit,
+            clock=clock,
+            act=self._act,
+            on_list=self._on_list,
+        )
         self._wanted: dict[Key, WantedStop] = {}
         self._pending: deque[Action] = deque()  # as bounded as what the keeper asks for
         self._wake = asyncio.Event()
-        self._listing: set[str] = set()
         self._told: dict[Key, HardStopView] = {}
         self._saved: dict[Key, HardStopState] = {}
 
@@ -208,8 +156,7 @@ class HardStopExecutor:
             rules=stop_rules(filters),
         )
         self._wanted[symbol, side] = wanted
-        now_ns = self._clock.now_ns()
-        self._act(self._stops.want(wanted, now_ns))
+        self._want(self._stops.want(wanted, self._clock.now_ns()))
 
     def know_positions(self) -> None:
         """Every open epoch has been told: from now on a stop of ours without one is an orphan."""
@@ -257,7 +204,17 @@ class HardStopExecutor:
         """A mark price. Cheap: it is only remembered."""
         self._stops.mark(symbol, price, self._clock.now_ns())
 
+    def _on_list(self, answer: RestAnswer) -> None:
+        """A list that was asked for here: a recording shows it, too."""
+        self._inbox.rest(answer)
+        self.on_snapshot(answer)
+
     # What it says -------------------------------------------------------------------------------
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """How many were sent so far, by kind."""
+        return self._requests.sent
 
     def view(self, symbol: str, side: Side) -> HardStopView | None:
         """How a position is protected at the exchange; None where hard stops are switched off."""
@@ -311,28 +268,11 @@ class HardStopExecutor:
             case StopAlarm():
                 pass  # Published when it was decided.
             case Place() | Cancel() | AskOpen() | AskOrder() | Reread():
-                if isinstance(action, AskOpen):
-                    if action.symbol in self._listing:
-                        return
-                    self._listing.add(action.symbol)
-                kind = type(action).__name__
-                self.requests[kind] = self.requests.get(kind, 0) + 1
-                group.create_task(self._carry_out(action), name=f"hard stop {kind} {action.symbol}")
+                if self._requests.is_needed(action):
+                    name = f"hard stop {type(action).__name__} {action.symbol}"
+                    group.create_task(self._requests.carry_out(action), name=name)
             case _:
                 assert_never(action)
-
-    async def _carry_out(self, action: Request) -> None:
-        match action:
-            case Place():
-                await self._place(action)
-            case Cancel():
-                await self._cancel(action)
-            case AskOrder():
-                await self._ask_order(action)
-            case AskOpen():
-                await self._ask_open(action)
-            case Reread():
-                await self._reread(action)
 
     def _close(self, action: CloseNow) -> None:
         """Has the engine close the position, unless its epoch is over: the next one is not to blame."""
@@ -343,140 +283,6 @@ class HardStopExecutor:
             Command(command="close_stop", symbol=action.symbol, side=action.side, by="hard_stop")
         )
 
-    # Requests -----------------------------------------------------------------------------------
-
-    async def _place(self, action: Place) -> None:
-        params = hard_stop_params(
-            symbol=action.symbol,
-            side=action.side,
-            hedge=action.hedge,
-            quantity=action.quantity,
-            trigger=action.trigger,
-            client_id=action.client_id,
-        )
-        now_ns = self._clock.now_ns()
-        self._audit.publish(
-            OrderSent(
-                symbol=action.symbol,
-                side=action.side,
-                order_id=action.client_id,
-                client_id=action.client_id,
-                purpose="hard_stop",
-                over="rest",
-                params=dict(params),
-                t_decided_ns=now_ns,
-                t_sent_ns=now_ns,
-            ),
-            t_ns=now_ns,
-        )
-        stops, client_id = self._stops, action.client_id
-        try:
-            answer = await self._rest.send(
-                "POST",
-                ALGO_ORDER_PATH,
-                params,
-                purpose="protect",
-                weight=0,
-                orders=1,
-                timeout_s=TIMEOUT_S,
-            )
-        except (BudgetExhausted, RestNotSent) as error:
-            now_ns = self._clock.now_ns()
-            self._tell_answer(action, Outcome.REFUSED, None, str(error))
-            self._act(stops.refused(client_id, code=None, text=str(error), t_ns=now_ns))
-            return
-        except RestFailed as error:
-            self._tell_answer(action, Outcome.UNKNOWN, None, str(error))
-            self._act(stops.unknown(client_id, self._clock.now_ns()))
-            return
-        verdict = decoded(answer)
-        what, now_ns = outcome(verdict), self._clock.now_ns()
-        if isinstance(verdict, AlgoOrder):
-            self._tell_answer(action, what, None, "")
-            self._act(stops.accepted(client_id, verdict.algo_id, now_ns))
-        elif what is Outcome.REFUSED and isinstance(verdict, RestFailure):
-            self._tell_answer(action, what, verdict.code, verdict.msg)
-            pause_ns = _pause_ns(answer, verdict)
-            refused = stops.refused(
-                client_id, code=verdict.code, text=verdict.msg, pause_ns=pause_ns, t_ns=now_ns
-            )
-            self._act(refused)
-        else:
-            text = verdict.msg if isinstance(verdict, RestFailure) else "an answer beyond reading"
-            self._tell_answer(action, Outcome.UNKNOWN, None, text)
-            self._act(stops.unknown(client_id, now_ns))
-
-    async def _cancel(self, action: Cancel) -> None:
-        params: dict[str, Value] = (
-            {"clientAlgoId": action.client_id}
-            if action.algo_id is None
-            else {"algoId": action.algo_id}
-        )
-        code: int | None = None
-        try:
-            answer = await self._rest.send(
-                "DELETE", ALGO_ORDER_PATH, params, purpose="protect", timeout_s=TIMEOUT_S
-            )
-        except (RestFailed, BudgetExhausted):
-            pass
-        else:
-            verdict = decoded(answer)
-            if isinstance(verdict, AlgoCancel):
-                self._act(self._stops.cancelled(action.client_id, self._clock.now_ns()))
-                return
-            code = verdict.code if isinstance(verdict, RestFailure) else None
-        self._act(self._stops.cancel_refused(action.client_id, code, self._clock.now_ns()))
-
-    async def _ask_order(self, action: AskOrder) -> None:
-        params = {"clientAlgoId": action.client_id}
-        try:
-            answer = await self._rest.get(ALGO_ORDER_PATH, params, purpose="protect", signed=True)
-        except (RestFailed, BudgetExhausted):
-            return  # The keeper asks again.
-        verdict, now_ns = decoded(answer), self._clock.now_ns()
-        if isinstance(verdict, AlgoOrder):
-            self._act(self._stops.update(seen_in_answer(verdict), now_ns))
-        elif isinstance(verdict, RestFailure) and verdict.code in MISSING:
-            self._act(self._stops.not_found(action.client_id, answer.asked_ns, now_ns))
-
-    async def _ask_open(self, action: AskOpen) -> None:
-        params = {"symbol": action.symbol}
-        try:
-            answer = await self._rest.get(
-                OPEN_ALGO_ORDERS_PATH, params, purpose="protect", signed=True
-            )
-        except (RestFailed, BudgetExhausted):
-            return  # The keeper asks again.
-        finally:
-            self._listing.discard(action.symbol)
-        self._inbox.rest(answer)
-        self.on_snapshot(answer)
-
-    async def _reread(self, action: Reread) -> None:
-        symbol, side = action.symbol, action.side
-        mark, quantity = await asyncio.gather(
-            self._read(PREMIUM_INDEX_PATH, symbol, signed=False, weight=1),
-            self._read(POSITION_RISK_PATH, symbol, signed=True, weight=5),
-        )
-        # The position's answer is not for the engine: one symbol's rows would read as all others being flat.
-        reread = self._stops.reread(
-            symbol,
-            side,
-            mark=mark_price(mark, symbol),
-            quantity=open_quantity(quantity, symbol, side),
-            t_ns=self._clock.now_ns(),
-        )
-        self._act(reread)
-
-    async def _read(self, path: str, symbol: str, *, signed: bool, weight: int) -> object:
-        try:
-            answer = await self._rest.get(
-                path, {"symbol": symbol}, weight=weight, purpose="protect", signed=signed
-            )
-        except (RestFailed, BudgetExhausted):
-            return None
-        return decoded(answer)
-
     # Telling ------------------------------------------------------------------------------------
 
     def _follow(self, moved: StopMoved) -> None:
@@ -485,10 +291,16 @@ class HardStopExecutor:
         wanted = self._wanted.get(key)
         if wanted is None or wanted.epoch != moved.epoch:
             return
-        is_looser = is_tighter(moved.side, wanted.stop, moved.stop)
         self._wanted[key] = wanted = msgspec.structs.replace(wanted, stop=moved.stop)
-        loosened = is_looser and moved.kind is StopKind.MANUAL
-        self._act(self._stops.want(wanted, self._clock.now_ns(), loosened=loosened))
+        by_hand = moved.kind is StopKind.MANUAL
+        self._want(self._stops.want(wanted, self._clock.now_ns(), loosened=by_hand))
+
+    def _want(self, actions: list[Action]) -> None:
+        """Like `_act`, at next to no cost where nothing came of it: stops move with every tick."""
+        if actions:
+            self._act(actions)
+        else:
+            self._wake.set()
 
     def _act(self, actions: list[Action]) -> None:
         """Saves, tells, and lets `run` send."""
@@ -535,26 +347,3 @@ class HardStopExecutor:
             )
             if view.state == "none" and view.surplus_since_ns is None:
                 del self._told[key]
-
-    def _tell_answer(self, action: Place, what: Outcome, code: int | None, text: str) -> None:
-        word = {"done": "accepted", "refused": "rejected", "unknown": "unknown"}[what.value]
-        self._audit.publish(
-            OrderAnswered(
-                symbol=action.symbol,
-                side=action.side,
-                client_id=action.client_id,
-                outcome=word,
-                filled=Decimal(0),
-                code=code,
-                text=text,
-            ),
-            t_ns=self._clock.now_ns(),
-        )
-
-
-def _pause_ns(answer: RestAnswer, failure: RestFailure) -> int:
-    """How long the exchange asks not to be asked."""
-    value = answer.headers.get("retry-after", "")
-    if answer.status in {418, 429, 503} and value.isascii() and value.isdecimal():
-        return min(int(value), 3600) * SECOND_NS
-    return SECOND_NS if failure.status in {418, 429} else 0

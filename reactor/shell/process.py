@@ -16,22 +16,27 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import msgspec
 import orjson
 
 from reactor import __version__
-from reactor.audit import AlarmRaised, Audit, Noted, Started, Stopped
-from reactor.binance.decode import decode_rest
-from reactor.binance.rest_account_messages import PositionRisk
+from reactor.audit import (
+    AlarmRaised,
+    Audit,
+    AuditEvent,
+    Noted,
+    OrderAnswered,
+    Started,
+    Stopped,
+)
 from reactor.binance.sign import ws_api_text
 from reactor.binance.urls import Environment
 from reactor.clock import Clock
-from reactor.config import Config
+from reactor.config import Config, SymbolConfig
 from reactor.core.budget import Budget
-from reactor.core.decisions import Closed, Decision, Opened, Side
-from reactor.core.epoch_state import EpochState, state_of
+from reactor.core.epoch_state import EpochState
+from reactor.core.exact import ZERO
+from reactor.core.hard_stop_values import HardStopState
 from reactor.core.ladder import Filters
-from reactor.core.market import Source
 from reactor.core.silence import Silence
 from reactor.errors import BudgetExhausted, ConfigError, RestFailed
 from reactor.shell.assembly import StartState, live_pump, order_ids
@@ -39,10 +44,13 @@ from reactor.shell.feeds.market_feed import MarketFeed
 from reactor.shell.feeds.order_socket import OrderSocket
 from reactor.shell.feeds.private_feed import PrivateFeed
 from reactor.shell.gateway.gateway import Gateway
-from reactor.shell.guard import Guard, streams_for
+from reactor.shell.guard import Guard
+from reactor.shell.hard_stops import HardStopExecutor
 from reactor.shell.inbox import Command
 from reactor.shell.journal.journal import Journal
-from reactor.shell.plan_choice import SIDES, PlanChoice
+from reactor.shell.keeping import Keeping
+from reactor.shell.plan_choice import PlanChoice
+from reactor.shell.protecting import Protecting
 from reactor.shell.reconciler import Reconciler
 from reactor.shell.recorded import filters_of
 from reactor.shell.recorder import Recorder
@@ -53,33 +61,22 @@ from reactor.shell.rest.contracts import Contracts
 from reactor.shell.rest.credentials import Credentials
 from reactor.shell.rest.poller import Poller
 from reactor.shell.rest.server_time import ServerTime
-from reactor.shell.rest.warm_up import WarmUp, need_of
+from reactor.shell.rest.warm_up import WarmUp
 from reactor.shell.rest.watchdog import Watchdog
 from reactor.shell.rest_seam import RestTransport
 from reactor.shell.tape_format import LiveSession
 from reactor.shell.transport.seam import Transport
+from reactor.shell.watching import Watching
 
 REACH_FIRST_S: Final = 0.5
 REACH_LAST_S: Final = 15.0
 """Between two attempts to reach the exchange at start: an unattended container waits for it."""
 
-WARM_S: Final = 2.0
-"""How long a start waits for candles; positions are guarded with their fallback stop meanwhile."""
-
 PRIVATE_UP_S: Final = 5.0
 """How long a start waits for the user-data stream before it takes positions up without it."""
 
-SHOW_S: Final = 1.0
-"""Between two tellings of every position, and the longest that a new peak is not in the journal."""
-
 FINISH_S: Final = 3.0
 """How long exits in flight are seen through when the process is told to end."""
-
-PRICE_PATHS: Final[dict[Source, tuple[str, int]]] = {
-    "mark": ("/fapi/v1/premiumIndex", 1),
-    "last": ("/fapi/v1/ticker/price", 1),
-    "book": ("/fapi/v1/ticker/bookTicker", 2),
-}
 
 T = TypeVar("T")
 
@@ -152,6 +149,7 @@ class LiveProcess:
         self.setup = AccountSetup()
         self.recorder: Recorder | None = None
         self.gateway: Gateway | None = None
+        self.hard_stops: HardStopExecutor | None = None
         self._notes: Counter[str] = Counter()
 
     # The whole life ---------------------------------------------------------------------------
@@ -229,7 +227,7 @@ class LiveProcess:
         if self.gateway is not None:
             await self.gateway.close()
         if hasattr(self, "guard"):
-            self._save_epochs()
+            self.keeping.save()
             self.guard.end()
         self.audit.publish(Stopped(reason="asked to"), t_ns=self._clock.now_ns())
         if self.recorder is not None:
@@ -303,13 +301,14 @@ class LiveProcess:
         self.guard = Guard(
             pump, clock=clock, audit=audit, config=config, loop=asyncio.get_running_loop()
         )
+        self.keeping = Keeping(self.guard, journal=self.journal, config=config, plans=self.plans)
         if config.record.enabled:
-            self.recorder = Recorder(
+            self.recorder = self.keeping.recorder = Recorder(
                 config.record,
                 folder=self._data_dir / config.record.dir,
                 audit=audit,
                 environment=self.environment.name,
-                header=self._header(start, session),
+                header=self.keeping.header(start, session),
                 secrets=frozenset({self._credentials.api_key.encode()}),
                 now_ns=clock.now_ns(),
             )
@@ -329,6 +328,16 @@ class LiveProcess:
         )
         self.contracts = Contracts(*rest_parts, watched=self.guard.symbols)
         self.warm_up = WarmUp(*rest_parts)
+        self.watching = Watching(
+            self.guard,
+            config=config,
+            plans=self.plans,
+            market_feed=self.market_feed,
+            warm_up=self.warm_up,
+            contracts=self.contracts,
+            rest=self.rest,
+            say=self._say,
+        )
         self.poller = Poller(*rest_parts, triggers=self.guard.triggers)
         self.watchdog = Watchdog(
             Silence(blind_ms=config.streams.blind_ms),
@@ -337,9 +346,7 @@ class LiveProcess:
             audit,
             clock,
             ages=self._ages,
-            replace=lambda route, reason: self.market_feed.replace(
-                "public" if route == "public" else "market", reason
-            ),
+            replace=self._replace,
         )
         self.reconciler = Reconciler(
             rest=self.rest,
@@ -352,8 +359,19 @@ class LiveProcess:
         self._private_up = asyncio.Event()
         if config.mode == "live":
             self._build_orders(pump.contracts)
+        self.protecting = Protecting(
+            self.guard,
+            stops=self.hard_stops,
+            config=config.hard_stop,
+            audit=audit,
+            clock=clock,
+            contracts=self.contracts.filters,
+            hedge=lambda: pump.account.hedge,
+            blind_ms=config.streams.blind_ms,
+        )
+        self.reconciler.stops = self.hard_stops
         self.guard.attach(sender=self.gateway, writer=self.recorder)
-        self.guard.after.append(self._after)
+        audit.watch(self._on_audit)
 
     def _build_orders(self, contracts: dict[str, Any]) -> None:
         config = self.config
@@ -383,6 +401,21 @@ class LiveProcess:
             hedge=lambda: self._pump.account.hedge,
             contracts=contracts,
         )
+        if not config.hard_stop.enabled:
+            return
+        self.hard_stops = HardStopExecutor(
+            rest=self.rest,
+            inbox=self.guard,
+            audit=self.audit,
+            clock=self._clock,
+            instance=config.instance,
+            config=config.hard_stop,
+            ask_position=self.reconciler.want,
+            on_state=lambda state: self.journal.put_hard_stop(state.symbol, state.side, state),
+        )
+        left = self.journal.load()
+        states = [left.hard_stop(*key, HardStopState) for key in left.hard_stops]
+        self.hard_stops.restore(state for state in states if state is not None)
 
     def _works(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         """Everything that runs for as long as the process does."""
@@ -395,58 +428,35 @@ class LiveProcess:
             ("poller", self.poller.run()),
             ("watchdog", self.watchdog.run()),
             ("reconciler", self.reconciler.run()),
-            ("show", self._show()),
+            ("protection", self.protecting.run()),
+            ("watching", self.watching.run()),
+            ("keeping", self.keeping.run()),
         ]
         if self.gateway is not None:
             works.append(("order socket", self.order_socket.run()))
+        if self.hard_stops is not None:
+            works.append(("hard stops", self.hard_stops.run()))
         return works
 
     async def _take_up(self, start: StartState) -> None:
-        """Prices and candles first, then positions: what adoption does depends on both."""
+        """Takes up what is open: first what the exchange says of it, then candles, and prices last.
+
+        No rule may look at a price before the sizes are true, so that nothing is sent for what is gone.
+        What adoption does depends on price and candles: new positions wait for the first price.
+        """
         try:
             async with asyncio.timeout(PRIVATE_UP_S):
                 await self._private_up.wait()
         except TimeoutError:
             self._say("the user-data stream is not up yet; positions are taken up without it")
-        symbols = await self._reach("open positions", self._open_symbols)
-        symbols |= {state.symbol for state in start.epochs}
-        symbols |= {name for name in self.config.manage.include if name != "*"}
-        self._watched = {symbol for symbol in symbols if self._can_watch(symbol)}
-        self._watch()
-        await self.warm_up.until_warm(WARM_S)
-        await self._first_prices(start)
         for state in start.epochs:
             self._doubt(state)
         self.reconciler.want("start")
         await self.reconciler.done.wait()
-
-    async def _open_symbols(self) -> set[str]:
-        """The symbols in which a position that may be ours is open."""
-        path = "/fapi/v3/positionRisk"
-        answer = await self.rest.get(path, {}, weight=5, purpose="account", signed=True)
-        body = decode_rest("GET", path, answer.status, answer.body)
-        if not isinstance(body, tuple):
-            raise RestFailed(f"{path}: an answer that cannot be read")
-        return {
-            row.symbol
-            for row in body
-            if isinstance(row, PositionRisk)
-            and row.position_amount
-            and self._may_manage(row.symbol)
-        }
-
-    async def _first_prices(self, start: StartState) -> None:
-        """One price of every source that a plan looks at, so that positions are judged at once."""
-        for symbol, source in sorted(self._sources()):
-            path, weight = PRICE_PATHS[source]
-            try:
-                answer = await self.rest.get(
-                    path, {"symbol": symbol}, weight=weight, purpose="poll"
-                )
-            except (RestFailed, BudgetExhausted) as error:
-                self._say(f"{symbol}: no first price: {error}; the stream will bring it")
-                continue
-            self.guard.rest(answer)
+        await self.watching.begin()
+        if self.hard_stops is not None:
+            self.hard_stops.know_positions()
+        self.protecting.look()
 
     def _doubt(self, state: EpochState) -> None:
         """An exit that was in flight when the last process ended: nobody knows what became of it."""
@@ -467,67 +477,17 @@ class LiveProcess:
 
     # While it runs ----------------------------------------------------------------------------
 
-    def _after(self, decisions: Sequence[Decision], t_ns: int) -> None:
-        """What follows decisions, after their orders have left."""
-        if any(isinstance(decision, Opened | Closed) for decision in decisions):
-            self._watch()
-        keys = {(decision.symbol, decision.side) for decision in decisions if decision.side}
-        with self.journal.turn():
-            for key in keys:
-                self._save(*key)
-            self.journal.put_epochs(self._pump.engine.epochs)
-
-    def _save(self, symbol: str, side: Side) -> None:
-        machine = self.guard.positions.get((symbol, side))
-        if machine is not None:
-            self.journal.put_epoch(state_of(machine))
-
-    def _save_epochs(self) -> None:
-        book = self._pump.account.book
-        with self.journal.turn():
-            for key in self.guard.positions:
-                self._save(*key)
-            for symbol, trade_id in book.counted_trades.items():
-                newest_ms = self._pump.account.newest_trade_ms.get(symbol, 0)
-                self.journal.put_trade(symbol, trade_id, newest_ms)
-            if self.config.mode != "live":
-                sizes = {
-                    f"{symbol}:{side}": str(size) for (symbol, side), size in book.virtual().items()
-                }
-                self.journal.put_note("virtual", orjson.dumps(sizes).decode())
-
-    async def _show(self) -> None:
-        while True:
-            await asyncio.sleep(SHOW_S)
-            self.guard.show_all()
-            self._save_epochs()
-            if self.recorder is not None:
-                self.recorder.flush()
-
-    def _watch(self) -> None:
-        """Subscribes to what open positions and listed symbols need, and reads their candles."""
-        sources = self._sources()
-        self.market_feed.want(streams_for(sources))
-        for symbol, _ in sources:
-            for side in SIDES:
-                plan = self.plans.plan_for(symbol, side)
-                self.warm_up.want(need_of(plan, symbol))
-        for machine in self.guard.positions.values():
-            self.warm_up.want(need_of(machine.plan, machine.symbol))
-
-    def _sources(self) -> set[tuple[str, Source]]:
-        """The price sources that are looked at: those of open positions, and of symbols that are waited for."""
-        wanted: set[tuple[str, Source]] = set()
-        for symbol in self._watched:
-            for side in self.config.manage.sides:
-                wanted.add((symbol, self.plans.plan_for(symbol, side).trigger))
-        for machine in self.guard.positions.values():
-            wanted.add((machine.symbol, machine.plan.trigger))
-        return wanted
-
     def _ages(self) -> dict[str, int | None]:
         seen = self.guard.mark_seen_ns
         return {symbol: seen.get(symbol) for symbol in self.guard.symbols()}
+
+    def _on_audit(self, event: AuditEvent) -> None:
+        """A refused order may mean that the contract's rules are others now."""
+        if isinstance(event.what, OrderAnswered) and event.what.code is not None:
+            self.contracts.on_code(event.what.code)
+
+    def _replace(self, route: str, reason: str) -> None:
+        self.market_feed.replace("public" if route == "public" else "market", reason)
 
     def _on_gap(self, cause: str) -> None:
         self._private_up.set()
@@ -564,52 +524,8 @@ class LiveProcess:
         contract = self._pump.contracts.get(symbol)
         if contract is not None:
             return filters_of(contract)
-        return Filters()
-
-    def _may_manage(self, symbol: str) -> bool:
-        return any(self.config.manage.covers(symbol, side) for side in SIDES)
-
-    def _can_watch(self, symbol: str) -> bool:
-        why = self.contracts.why_not(symbol)
-        if why is not None:
-            self._say(why)
-        note = self.contracts.note(symbol)
-        if note is not None:
-            self._say(note)
-        return self.contracts.filters(symbol) is not None
-
-    def _header(self, start: StartState, session: LiveSession) -> Callable[[], dict[str, Any]]:
-        config = msgspec.to_builtins(self.config)
-        plans = self.plans.contents()
-        first = True
-
-        def header() -> dict[str, Any]:
-            nonlocal first
-            state = start if first else self.state()
-            first = False
-            return {
-                "config": config,
-                "plans": plans,
-                "instance": self.config.instance,
-                "session": msgspec.to_builtins(session),
-                "journal": msgspec.to_builtins(state),
-            }
-
-        return header
-
-    def state(self) -> StartState:
-        """What a successor that began now would have to start from."""
-        book = self._pump.account.book
-        return StartState(
-            epochs=tuple(state_of(machine) for machine in self.guard.positions.values()),
-            epoch_number=self._pump.engine.epochs,
-            sides={
-                f"{symbol}:{side}": book.position_side(symbol, side)
-                for symbol, side in self.guard.positions
-            },
-            trades=book.counted_trades,
-            virtual={f"{symbol}:{side}": size for (symbol, side), size in book.virtual().items()},
-        )
+        config = self.config.symbols.get(symbol, SymbolConfig())
+        return Filters(tick=config.tick, step=config.step, min_quantity=config.min_qty or ZERO)
 
     def _say_positions(self) -> None:
         """The start-up print: every position, its stop, and what was done with it."""

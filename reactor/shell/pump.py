@@ -107,7 +107,7 @@ class Pump:
         contracts: the same symbols' whole rules.
         facts: what was told of symbols that ladder rules may ask for.
         account: what private frames, position answers and order answers go to.
-        on_sent: called with each recorded order request.
+        on_sent: called with each recorded order request, and when it left.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Pump:
         self.ignored: Counter[str] = Counter()
         self.filters: dict[str, Filters] = {}
         self.contracts: dict[str, SymbolFilters] = {}
-        self.on_sent: Callable[[OrderMessage], None] | None = None
+        self.on_sent: Callable[[OrderMessage, int], None] | None = None
         self._note = note
         self._follow_account = follow_account
         self._decode: Callable[[bytes], Any] = _enveloped
@@ -450,7 +450,7 @@ class Pump:
         if not sent:
             return self.account.on_answer(message, t_ns) if self._follow_account else ()
         if self.on_sent is not None:
-            self.on_sent(message)
+            self.on_sent(message, t_ns)
         self.account.on_request(message, t_ns)
         return ()
 

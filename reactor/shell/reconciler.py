@@ -78,6 +78,7 @@ class Reconciler:
     """Keeps one account's books in step.
 
     Attributes:
+        stops: the hard stops, where there are any.
         done: set when a whole run has succeeded. `last_ns`: when that was. `failed`: runs in a row that did not.
     """
 
@@ -90,7 +91,6 @@ class Reconciler:
         clock: Clock,
         instance: str,
         every_s: float,
-        stops: StopBook | None = None,
         halted: Callable[[], tuple[frozenset[str], frozenset[str]]] = lambda: (
             frozenset(),
             frozenset(),
@@ -105,7 +105,6 @@ class Reconciler:
             clock: ours.
             instance: this instance's name.
             every_s: between two cheap runs.
-            stops: the hard stops, where there are any.
             halted: the symbols that do not trade now, and those that are not listed any more.
         """
         self._rest = rest
@@ -114,7 +113,7 @@ class Reconciler:
         self._clock = clock
         self._instance = instance_hash(instance)
         self._every_s = every_s
-        self._stops = stops
+        self.stops: StopBook | None = None
         self._halted = halted
         self._causes: list[str] = []
         self._wake = asyncio.Event()
@@ -170,11 +169,10 @@ class Reconciler:
         self.last_ns = now_ns
         self.done.set()
         told = tuple(one.text for one in differences if one.kind not in QUIET)
-        if whole or told:
-            self._audit.publish(
-                Reconciled(cause=cause, differences=told, took_ms=(now_ns - asked_ns) / 1e6),
-                t_ns=now_ns,
-            )
+        self._audit.publish(
+            Reconciled(cause=cause, differences=told, took_ms=(now_ns - asked_ns) / 1e6),
+            t_ns=now_ns,
+        )
         for one in differences:
             if one.kind in ALARMS:
                 self._audit.publish(
@@ -191,7 +189,7 @@ class Reconciler:
     async def _ask(self, asked_ns: int, *, whole: bool) -> tuple[Difference, ...]:
         mode = await self._read(ACCOUNT, weight=5) if whole else None
         positions = await self._read(POSITIONS, weight=5)
-        algo = await self._lists(OPEN_ALGO)
+        algo = await self._lists(OPEN_ALGO, all_symbols=whole and self.stops is not None)
         resting = await self._lists(OPEN_ORDERS)
         orders = [await self._order(*place) for place in self._open_exits()]
         snapshot = self._snapshot(asked_ns, positions, mode, algo, resting, orders)
@@ -205,8 +203,8 @@ class Reconciler:
             if answer is not None:
                 self._guard.rest(answer)
         for answer in algo:
-            if self._stops is not None:
-                self._stops.on_snapshot(answer)
+            if self.stops is not None:
+                self.stops.on_snapshot(answer)
         return differences
 
     # Questions --------------------------------------------------------------------------------
@@ -222,9 +220,11 @@ class Reconciler:
             raise RestFailed(f"{path}: {failure.code} {failure.msg}")
         return answer
 
-    async def _lists(self, path: str) -> tuple[RestAnswer, ...]:
-        """A list of open orders: by symbol where that is cheaper."""
+    async def _lists(self, path: str, *, all_symbols: bool = False) -> tuple[RestAnswer, ...]:
+        """A list of open orders: by symbol where that is cheaper, unless orphans are looked for."""
         symbols = sorted(self._guard.symbols())
+        if all_symbols:
+            return (await self._read(path, weight=ALL_SYMBOLS_WEIGHT),)
         if not symbols:
             return ()
         if len(symbols) < ALL_SYMBOLS_WEIGHT:
@@ -238,7 +238,8 @@ class Reconciler:
         return await self._read(ORDER, weight=1, params=params)
 
     async def _trades(self, symbol: str) -> RestAnswer:
-        since_ms = self._guard.pump.account.newest_trade_ms.get(symbol, 0)
+        account = self._guard.pump.account
+        since_ms = max(account.newest_trade_ms.get(symbol, 0), account.book.since_ms(symbol))
         params: dict[str, str | int] = {"symbol": symbol, "limit": TRADES_LIMIT}
         if since_ms:
             params["startTime"] = since_ms
@@ -284,7 +285,7 @@ class Reconciler:
             instance=self._instance,
             positions=positions,
             ended_ns=book.ended_ns,
-            stops={} if self._stops is None else self._stops.known_stops(),
+            stops={} if self.stops is None else self.stops.known_stops(),
         )
 
     def _snapshot(

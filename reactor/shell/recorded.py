@@ -63,6 +63,8 @@ class OrderMessage(msgspec.Struct, frozen=True):
     status: int | None = None
     result: OrderResult | None = None
     error: OrderError | None = None
+    text: str = ""
+    """What a REST answer said that is no JSON."""
 
 
 class ControlLine(msgspec.Struct, frozen=True):

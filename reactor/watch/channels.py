@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from reactor.config import AlarmConfig
+from reactor.errors import ConfigError
+
 KEPT_FROM_COMMANDS: Final = ("BINANCE_", "REACTOR_HTTP_TOKEN")
 """What a command that tells people has no use for."""
 
@@ -56,6 +59,40 @@ class Channel(Protocol):
     async def close(self) -> None:
         """Ends what is open."""
         ...
+
+
+def alarm_channels(
+    config: AlarmConfig, *, environ: Mapping[str, str], proxy: str | None = None
+) -> list[Channel]:
+    """The ways that a configuration names; there may be none.
+
+    Raises:
+        ConfigError: an address is none; the message shows no more of it than its host.
+    """
+    channels: list[Channel] = []
+    if config.command:
+        channels.append(CommandChannel(config.command, environ=environ))
+    if config.webhook is not None:
+        require_web_address(config.webhook, key="alarms.webhook")
+        channels.append(WebhookChannel(config.webhook, proxy=proxy))
+    if config.heartbeat_url is not None:
+        require_web_address(config.heartbeat_url, key="alarms.heartbeat_url")
+    return channels
+
+
+def require_web_address(url: str, *, key: str) -> None:
+    """Refuses what is no address of the web.
+
+    Raises:
+        ConfigError: no http or https, or no host.
+    """
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigError(f"{key} must be like https://host/path, not {shown_url(url)}")
 
 
 class CommandChannel:

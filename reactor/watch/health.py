@@ -27,14 +27,15 @@ class ReadyLimits(msgspec.Struct, frozen=True, kw_only=True):
         price_age_ms_max: of a managed position's price: what the poller keeps to while a stream is gone.
         unprotected_s_max: how long a position may be without proof of its hard stop: two rounds of asking.
         private_down_s_max: how long the account's own stream may be down: a reconnect with its backoff.
-        reconciled_s_max: how old the last comparison with the exchange may be: three of the usual ones.
+        reconciled_s_max: how old the last comparison with the exchange may be. None where only those that found
+            something are told: then their age says nothing.
         hard_stops: whether there are to be hard stops at all: false unless live, or where they are switched off.
     """
 
     price_age_ms_max: int = 5000
     unprotected_s_max: float = 10.0
     private_down_s_max: float = 30.0
-    reconciled_s_max: float = 180.0
+    reconciled_s_max: float | None = None
     hard_stops: bool = True
 
 
@@ -132,7 +133,9 @@ def _process_troubles(picture: Picture, limits: ReadyLimits, now_ns: int) -> lis
     if last is None:
         text = "no data: the account was never compared with the exchange"
         troubles.append(_trouble("no_data", text))
-    elif (now_ns - last.t_ns) / 1e9 > limits.reconciled_s_max:
+    elif (
+        limits.reconciled_s_max is not None and (now_ns - last.t_ns) / 1e9 > limits.reconciled_s_max
+    ):
         text = f"the account was last compared with the exchange {(now_ns - last.t_ns) / 1e9:.0f} s ago"
         troubles.append(_trouble("not_reconciled", text))
     private = picture.links.get("private")

@@ -28,6 +28,7 @@ from reactor.watch.health import (
 from reactor.watch.histogram import Histogram
 from reactor.watch.picture import Picture
 from reactor.watch.pulse import Pulse
+from reactor.watch.view import hard_stop_of, r_multiple
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 PARTS: Final = ("journal", "tape", "clock", "budget")
@@ -70,6 +71,7 @@ class Metrics:
             *self._protection(),
             *self._decisions_and_orders(),
             *self._streams(now_ns),
+            *self._noted(),
             *self._alarms(),
             *self._parts(),
         ]
@@ -111,7 +113,7 @@ class Metrics:
         stop = _labelled("reactor_position_stop_price", "Where its stop stands.", "kind")
         hard_stop = _labelled("reactor_position_hard_stop_price", "Where the exchange's stop is.")
         quantity = _labelled("reactor_position_quantity", "How much is open.")
-        r_multiple = _labelled("reactor_position_r_multiple", "Result in initial risks.")
+        r_multiple_of = _labelled("reactor_position_r_multiple", "Result in initial risks.")
         unrealized = _labelled("reactor_position_unrealized_usdt", "Unrealized result.")
         paused = _labelled("reactor_position_paused", "Whether an operator paused it.")
         troubled = _labelled("reactor_position_troubled", "Whether it lacks something.")
@@ -129,8 +131,8 @@ class Metrics:
             age.add_metric(key, float("inf") if age_ms is None else age_ms / 1000)
             _add(price, key, told.price)
             _add(stop, (*key, told.stop_kind), told.stop)
-            _add(hard_stop, key, told.hard_stop)
-            _add(r_multiple, key, told.r)
+            _add(hard_stop, key, hard_stop_of(self._picture, key))
+            _add(r_multiple_of, key, r_multiple(told))
             _add(unrealized, key, told.unrealized)
             paused.add_metric(key, int(told.paused))
             troubles = position_troubles(self._picture, key, self._limits, now_ns=now_ns)
@@ -141,7 +143,7 @@ class Metrics:
         for managed, positions in counted.items():
             number.add_metric((str(managed).lower(),), positions)
         yield number
-        yield from (age, price, entry, stop, hard_stop, quantity, r_multiple, unrealized, paused)
+        yield from (age, price, entry, stop, hard_stop, quantity, r_multiple_of, unrealized, paused)
         yield from (troubled, protected)
 
     def _protection(self) -> Iterator[Metric]:
@@ -206,6 +208,10 @@ class Metrics:
         last = picture.reconciliation
         age_s = float("inf") if last is None else max(0, now_ns - last.t_ns) / 1e9
         yield _gauge("reactor_reconciliation_age_seconds", "Since the last one.", age_s)
+
+    def _noted(self) -> Iterator[Metric]:
+        kinds = {(kind,): number for kind, number in self._picture.noted.items()}
+        yield _counted("reactor_notes", "Input that could not be used.", ("kind",), kinds)
 
     def _alarms(self) -> Iterator[Metric]:
         picture, deliveries = self._picture, self._deliveries

@@ -18,6 +18,7 @@ from reactor.audit import (
     Degraded,
     HardStopChanged,
     LinkChanged,
+    Noted,
     OrderAnswered,
     OrderSent,
     PositionGone,
@@ -175,6 +176,7 @@ class Picture:
         decisions: the last ones, oldest first. `alarms`: those nobody said to be over, by key.
         degraded: reasons by part. `recording`: the last that was said of it.
         decided, orders_sent, orders, link_changes, hard_stops, alarms_raised, reconciled, commands: counts.
+        noted: what in the input could not be used, by kind, as it was last told.
         latency: by step, symbol and purpose.
         overflows: how often a table was full.
     """
@@ -204,6 +206,7 @@ class Picture:
         self.reconciled: dict[str, int] = {}
         self.differences = 0
         self.commands: dict[str, int] = {}
+        self.noted: dict[str, int] = {}
         self.latency: dict[tuple[str, str, str], Histogram] = {}
         self.overflows = 0
         self._awaited: dict[str, _Awaited] = {}
@@ -239,6 +242,10 @@ class Picture:
 
     def _recording(self, what: RecordingChanged, t_ns: int) -> None:
         self.recording = what
+
+    def _noted(self, what: Noted, t_ns: int) -> None:
+        if self._fits(self.noted, what.kind):
+            self.noted[what.kind] = max(what.count, self.noted.get(what.kind, 0))
 
     def _degraded(self, what: Degraded, t_ns: int) -> None:
         if not what.degraded:
@@ -404,5 +411,6 @@ _FOLDS: Final[dict[type, Callable[[Picture, Any, int], None]]] = {
     Reconciled: Picture._reconciled,  # noqa: SLF001
     CommandTaken: Picture._command,  # noqa: SLF001
     RecordingChanged: Picture._recording,  # noqa: SLF001
+    Noted: Picture._noted,  # noqa: SLF001
     Degraded: Picture._degraded,  # noqa: SLF001
 }

@@ -35,12 +35,13 @@ def position_cells(view: PositionView, *, wide: bool) -> tuple[str, ...]:
         protection = ", ".join(trouble.text for trouble in view.troubles)
     else:
         protection = (view.protection or "not proved yet") + (", paused" if view.paused else "")
-    source = "" if view.source in {"", "stream"} else f" {view.source}"
-    age = _age(view.age_ms) + source
+    # That a price came by the stream is the usual case, and needs no room.
+    age = " ".join([_age(view.age_ms), *(word for word in view.source.split() if word != "stream")])
     kind = _KINDS.get(view.stop_kind, view.stop_kind)
     stop = f"{_number(view.stop)} {kind}"
     ahead = f"{_number(view.next_level)} {_percent(view.next_distance)}"
-    r_multiple = _number(view.r, places=2)
+    r_multiple = _number(view.r_multiple, places=2)
+    cells: tuple[str, ...]
     if not wide:
         name = f"{view.symbol} {view.side[:1]}"
         cells = (name, _number(view.price), age, stop, ahead, r_multiple, protection)
@@ -69,7 +70,7 @@ def positions_table(status: Status, *, width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", expand=False)
     for name in position_columns(wide=wide):
         keep = name in {"position", "price", "stop", "age"}
-        table.add_column(name, no_wrap=keep, overflow="fold")
+        table.add_column(name, no_wrap=keep, overflow="fold", min_width=len(name))
     for view in status.positions:
         style = "bold red" if view.troubles else "" if view.managed else "dim"
         table.add_row(*(Text(cell) for cell in position_cells(view, wide=wide)), style=style)

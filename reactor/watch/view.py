@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from reactor.audit import PositionSeen
 from reactor.core.decisions import Alarm, Closed, Decision, Exit, HeldBack, Opened, Side, StopMoved
 from reactor.watch.health import (
     PROVED,
@@ -41,6 +42,7 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
         age_ms: of its price, now. `protection_s`: for how long it has been in its state of protection.
         stop_distance, next_distance: as a fraction of the price, positive while not reached.
         naked_s, blind_s: in all since the start of the process.
+        r: the initial risk, in price. `r_multiple`: the result so far in such risks.
         troubles: what it lacks.
     """
 
@@ -64,10 +66,12 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     next_what: str
     next_distance: float | None
     r: Decimal | None
+    r_multiple: Decimal | None
     atr: Decimal | None
     peak: Decimal | None
     targets: tuple[Target, ...]
     hard_stop: Decimal | None
+    hard_stop_state: str
     protection: str
     protection_s: float
     naked_s: float
@@ -231,6 +235,7 @@ def _position(picture: Picture, key: PositionKey, limits: ReadyLimits, now_ns: i
     told = seen.position
     state, for_s = protection_now(picture, key, now_ns=now_ns)
     clocks = picture.protection.get(key)
+    stop_state = picture.hard_stop_states.get(key)
     return PositionView(
         symbol=told.symbol,
         side=told.side,
@@ -252,13 +257,15 @@ def _position(picture: Picture, key: PositionKey, limits: ReadyLimits, now_ns: i
         next_what=told.next_what,
         next_distance=_distance(told.price, told.next_level, ahead=told.side == "LONG"),
         r=told.r,
+        r_multiple=r_multiple(told),
         atr=told.atr,
         peak=told.peak,
         targets=tuple(
             Target(price=price, fraction=fraction, taken=taken)
             for price, fraction, taken in told.targets
         ),
-        hard_stop=told.hard_stop,
+        hard_stop=hard_stop_of(picture, key),
+        hard_stop_state=stop_state.state if stop_state else "",
         protection=state,
         protection_s=for_s,
         naked_s=clocks.naked_total if clocks else 0.0,
@@ -273,6 +280,21 @@ def _distance(price: Decimal | None, level: Decimal | None, *, ahead: bool) -> f
     if price is None or level is None or not price:
         return None
     return float((level - price) / price if ahead else (price - level) / price)
+
+
+def hard_stop_of(picture: Picture, key: PositionKey) -> Decimal | None:
+    """Where a position's exchange-side stop is: as told with the position, else as it was last told itself."""
+    told = picture.positions[key].position.hard_stop
+    changed = picture.hard_stop_states.get(key)
+    return changed.trigger if told is None and changed is not None else told
+
+
+def r_multiple(told: PositionSeen) -> Decimal | None:
+    """How many initial risks a position's price has gained."""
+    if told.price is None or not told.r:
+        return None
+    gain = told.price - told.entry if told.side == "LONG" else told.entry - told.price
+    return round(gain / told.r, 4)
 
 
 def _decision(decided: DecidedAt) -> DecisionView:

@@ -12,10 +12,11 @@ from reactor.binance.failures import (
     RESENDS,
     Reaction,
     banned_until_ms,
-    engine_event,
+    outcome,
     reaction,
 )
 from reactor.core.lifecycle import Event
+from reactor.shell.failure_events import engine_event
 from reactor.sim.refusals import TABLE
 
 INTERNAL = "Internal error; unable to process your request. Please try again."
@@ -113,7 +114,7 @@ def test_what_may_have_been_executed_is_never_sent_again(
 ) -> None:
     wanted = reaction(code=code, status=status, text="", full=full)
     assert wanted not in RESENDS
-    assert engine_event(wanted) is Event.UNKNOWN
+    assert outcome(wanted) == "unknown"
 
 
 def test_rungs_and_harvests_never_touch_the_orders_of_others() -> None:

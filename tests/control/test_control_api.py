@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from watched import Watched, an_exit, guarded, position, protection
 
-from reactor.audit import AlarmRaised, LinkChanged
+from reactor.audit import AlarmRaised, HardStopChanged, LinkChanged
 from reactor.cli import _Parser
 from reactor.config import HttpConfig
 from reactor.control import api, commands
@@ -123,17 +123,22 @@ async def test_the_picture_as_json() -> None:
         guarded(there.watched)
         there.watched.tell(
             position("ETHUSDT", price=None, age_ms=None),
-            position("XRPUSDT", managed=False),
+            position("XRPUSDT", managed=False, hard_stop=None),
+            HardStopChanged(
+                symbol="XRPUSDT", side="LONG", client_id="x", state="open", trigger=Decimal("0.49")
+            ),
             an_exit(),
             AlarmRaised(kind="naked", text="no stop", symbol="ETHUSDT"),
         )
         status, now = await there.ask("GET", "/api/v1/status")
         assert status == 200
-        assert (now["mode"], now["ready"], now["events"]) == ("live", False, 10)
+        assert (now["mode"], now["ready"], now["events"]) == ("live", False, 11)
         _, positions = await there.ask("GET", "/api/v1/positions")
         assert [view["symbol"] for view in positions] == ["ETHUSDT", "BTCUSDT", "XRPUSDT"]
         btc = positions[1]
         assert (btc["price"], btc["hard_stop"], btc["age_ms"]) == ("61800", "60570.1", 400)
+        assert (btc["r"], btc["r_multiple"]) == ("1200", "1.5000")
+        assert (positions[2]["hard_stop"], positions[2]["hard_stop_state"]) == ("0.49", "open")
         assert btc["stop_distance"] == pytest.approx(0.01)
         assert btc["next_distance"] == pytest.approx(0.01)
         assert btc["targets"][0] == {"price": "62000", "fraction": "0.5", "taken": True}

@@ -224,6 +224,18 @@ def test_only_an_operator_loosens_it_and_place_first() -> None:
     assert bench.view().trigger == Decimal("89.5")
 
 
+def test_an_operators_tighter_stop_keeps_what_stands_until_the_new_one_does() -> None:
+    bench = standing()
+    bench.stops.mark("BTCUSDT", Decimal("100.2"), bench.t_ns)
+    bench.want(stop="101", loosened=True)
+    assert of(Place, bench.log) == []  # held back, as ever
+    bench.stops.mark("BTCUSDT", Decimal(102), bench.t_ns)
+    bench.wait(1.1)
+    bench.refuse(-2021)
+    assert bench.view().trigger == Decimal("99.5")
+    assert of(CloseNow, bench.log) == []
+
+
 def test_a_tighter_one_is_held_back_while_the_mark_price_is_through_it() -> None:
     bench = standing()
     bench.stops.mark("BTCUSDT", Decimal("100.2"), bench.t_ns)
@@ -573,6 +585,15 @@ def test_one_that_hangs_in_triggering_is_closed_without() -> None:
     (close,) = of(CloseNow, bench.wait(0.2))
     assert (close.symbol, close.side, close.epoch) == ("BTCUSDT", "LONG", 1)
     assert bench.alarms() == ["hard_stop_failed"]
+
+
+@pytest.mark.parametrize("status", ["TRIGGERING", "TRIGGERED"])
+def test_a_list_tells_of_a_trigger_that_the_stream_lost(status: str) -> None:
+    bench = Bench()
+    bench.accept()
+    bench.list_shows(bench.seen(status=status))
+    assert bench.view().state == "triggering"
+    assert len(of(CloseNow, bench.wait(2.1))) == 1
 
 
 def test_its_engine_order_seen_first_stops_the_triggering_clock() -> None:

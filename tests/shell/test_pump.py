@@ -576,7 +576,7 @@ def test_requests_are_remembered_by_number_or_name_and_not_for_ever() -> None:
 def test_requests_go_to_whoever_compares_them() -> None:
     rig = Rig()
     sent: list[Any] = []
-    rig.pump.on_sent = sent.append
+    rig.pump.on_sent = lambda message, _t_ns: sent.append(message)
     rig.feed(request(0, "a"), answer(0.1, status=200))
     assert [message.params["newClientOrderId"] for message in sent] == ["a"]
 

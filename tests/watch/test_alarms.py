@@ -14,9 +14,18 @@ from aiohttp.test_utils import TestServer
 from watched import T0_NS, HandClock, Watched, guarded, started
 
 from reactor.audit import AlarmRaised, PositionGone
+from reactor.config import AlarmConfig
+from reactor.errors import ConfigError
 from reactor.watch import alarms as alarms_module
 from reactor.watch.alarms import QUEUE_MAX, Alarms, Heartbeat
-from reactor.watch.channels import Channel, CommandChannel, Told, WebhookChannel, shown_url
+from reactor.watch.channels import (
+    Channel,
+    CommandChannel,
+    Told,
+    WebhookChannel,
+    alarm_channels,
+    shown_url,
+)
 from reactor.watch.delivery import Deliveries
 from reactor.watch.health import Readiness, ReadyLimits, Trouble, readiness
 
@@ -278,6 +287,26 @@ async def test_a_webhook_that_nobody_answers_is_a_phrase(unused_tcp_port: int) -
 )
 def test_of_an_address_only_the_host_is_shown(url: str, shown: str) -> None:
     assert shown_url(url) == shown
+
+
+def test_the_channels_are_those_of_the_configuration() -> None:
+    assert alarm_channels(AlarmConfig(), environ={}) == []
+    config = AlarmConfig(command=("true",), webhook="https://x.example/t0ken")
+    assert [channel.name for channel in alarm_channels(config, environ={})] == [
+        "command",
+        "webhook",
+    ]
+
+
+@pytest.mark.parametrize(
+    "url", ["x.example/t0ken", "ftp://x/t0ken", "https://", "http://[::1/t0ken"]
+)
+def test_an_address_that_is_none_is_refused_at_start_and_not_shown(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"alarms\.webhook must be like") as caught:
+        alarm_channels(AlarmConfig(webhook=url), environ={})
+    assert "t0ken" not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"alarms\.heartbeat_url"):
+        alarm_channels(AlarmConfig(heartbeat_url=url), environ={})
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from reactor.audit import Degraded, Happening, LinkChanged, PositionGone, Source
 from reactor.watch.health import Readiness, ReadyLimits, liveness, readiness
 from reactor.watch.pulse import EVERY_S, Pulse
 
-LIMITS = ReadyLimits()
+LIMITS = ReadyLimits(reconciled_s_max=180.0)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from reactor.audit import (
     Happening,
     HardStopChanged,
     LinkChanged,
+    Noted,
     PositionGone,
     RecordingChanged,
     SourceChanged,
@@ -162,6 +163,8 @@ def test_the_rest_of_what_happens_is_folded_too(watched: Watched) -> None:
         HardStopChanged(symbol="BTCUSDT", side="LONG", client_id="x", state="confirmed"),
         CommandTaken(command="pause", symbol="BTCUSDT", side="LONG"),
         RecordingChanged(path="tapes/a", state="started"),
+        Noted(kind="damage", text="no JSON", count=1),
+        Noted(kind="damage", text="no JSON", count=10),
         Stopped(reason="SIGTERM"),
     )
     picture = watched.picture
@@ -170,7 +173,8 @@ def test_the_rest_of_what_happens_is_folded_too(watched: Watched) -> None:
     assert picture.hard_stops == {"confirmed": 1}
     assert picture.commands == {"pause": 1}
     assert picture.recording is not None
-    assert (picture.stopped, picture.number) == ("SIGTERM", 6)
+    assert (picture.stopped, picture.number) == ("SIGTERM", 8)
+    assert picture.noted == {"damage": 10}
 
 
 def test_every_happening_is_folded_or_is_an_alarm() -> None:

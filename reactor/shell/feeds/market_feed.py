@@ -168,6 +168,7 @@ class MarketLane(Supervisor[MarketConnection]):
 
     async def _tend(self, connection: MarketConnection) -> None:
         subscriptions = connection.subscriptions
+        connection.mute.rest(self._clock.now_ns())  # the handshake may have taken its time
         while True:
             connection.wake.clear()
             now_ns = self._clock.now_ns()
@@ -266,7 +267,10 @@ class MarketFeed:
             self._spread(route, sorted_streams.get(route, ()))
 
     def replace(self, route: StreamRoute, reason: str) -> None:
-        """Asks for new sockets on a route; the old ones are closed once the new ones deliver."""
+        """Asks for new sockets on a route; the old ones are closed once the new ones deliver.
+
+        What is being replaced already, or is seconds old, is left alone (see `Supervisor.replace`).
+        """
         for lane in self._lanes[route]:
             lane.replace(reason)
 

@@ -36,6 +36,8 @@ DEAD_IN_A_ROW_MAX: Final = 3
 """Sockets that ended young without a word before the other form of the URL is tried."""
 OWN_EXPIRY_SHARE: Final = 0.98
 """A key that dies before this share of its life did not die of age: somebody deleted it."""
+AGAIN_WITHIN_S: Final = 7200.0
+"""Two keys deleted within this are no slip: another program lives on the same account."""
 _EXPIRED: Final = b"listenKeyExpired"
 _NS: Final = 1_000_000_000
 
@@ -121,6 +123,7 @@ class PrivateFeed(Supervisor[PrivateConnection]):
         self._is_form_proven = False
         self._dead_in_a_row = 0
         self._deletions = 0
+        self._deleted_ns = 0
 
     async def run(self) -> None:
         """Keeps socket and key alive until cancelled."""
@@ -128,11 +131,13 @@ class PrivateFeed(Supervisor[PrivateConnection]):
             tasks.create_task(super().run(), name="feed private")
             tasks.create_task(self._keep_alive(), name="listen key keepalive")
 
-    def replace(self, reason: str) -> None:
-        """Asks for another socket. One that never said a word, by the other form of the URL."""
-        if self._live is not None and self._live.delivered == 0 and not self._is_form_proven:
+    def replace(self, reason: str) -> bool:
+        """Asks for another socket (see `Supervisor.replace`): one that never said a word, by the other form."""
+        is_coming = super().replace(reason)
+        live = self._live
+        if is_coming and live is not None and not live.delivered and not self._is_form_proven:
             self._switch_form(reason)
-        super().replace(reason)
+        return is_coming
 
     # The socket ---------------------------------------------------------------------------------
 
@@ -175,9 +180,8 @@ class PrivateFeed(Supervisor[PrivateConnection]):
             self._is_form_proven = True
             self._dead_in_a_row = 0
             return
-        lived_s = (self._clock.now_ns() - connection.opened_ns) / _NS
-        was_opened = connection.socket is not None
-        if was_opened and lived_s < HEALTHY_AFTER_S and connection.key == self._key.value:
+        is_young = self._age_s(connection) < HEALTHY_AFTER_S
+        if connection.socket is not None and is_young and connection.key == self._key.value:
             self._dead_in_a_row += 1
         if self._dead_in_a_row >= DEAD_IN_A_ROW_MAX and not self._is_form_proven:
             self._switch_form(f"{self._dead_in_a_row} sockets in a row said nothing: {reason}")
@@ -247,9 +251,11 @@ class PrivateFeed(Supervisor[PrivateConnection]):
         self._key_backoff.ended(age_s)
         self._key_delay_s = self._key_backoff.next_s()
         if age_s >= self._key_valid_s * OWN_EXPIRY_SHARE:
-            self._deletions = 0
             return
-        self._deletions += 1
+        now_ns = self._clock.now_ns()
+        is_again = self._deletions > 0 and now_ns - self._deleted_ns < AGAIN_WITHIN_S * _NS
+        self._deletions = self._deletions + 1 if is_again else 1
+        self._deleted_ns = now_ns
         told = f"the listen key ended {age_s:.0f} s after it was renewed: {why}"
         if self._deletions == 1:
             self._alarm("listen_key_deleted", f"{told}; another program may have deleted it")

@@ -19,7 +19,7 @@ from reactor.binance.redaction import line, redact
 from reactor.clock import Clock
 from reactor.errors import ConnectFailed, RestNotSent, Unreachable
 from reactor.limits import REASON_CHARS_MAX
-from reactor.shell.feeds.backoff import Backoff
+from reactor.shell.feeds.backoff import HEALTHY_AFTER_S, Backoff
 from reactor.shell.feeds.connection import Connection
 from reactor.shell.inbox import Inbox, Link, LinkName
 from reactor.shell.transport.seam import SocketOptions, Transport
@@ -193,11 +193,19 @@ class Supervisor(abc.ABC, Generic[C]):
             failures=self._failures,
         )
 
-    def replace(self, reason: str) -> None:
-        """Asks for another socket beside the present one, which is closed once the other one works."""
+    def replace(self, reason: str) -> bool:
+        """Asks for another socket beside the present one, which is closed once the other one works.
+
+        Returns:
+            Whether one will be made. Not where it is being made already, where there is none (the next one is
+            on its way), or where the present one is younger than `HEALTHY_AFTER_S`: who asks again and again
+            must not use up the connections that the exchange allows.
+        """
         live = self._live
-        if live is not None and not live.replace_reason:
-            self._ask_replacement(live, reason, is_planned=False)
+        if live is None or live.replace_reason or self._age_s(live) < HEALTHY_AFTER_S:
+            return False
+        self._ask_replacement(live, reason, is_planned=False)
+        return True
 
     async def run(self) -> None:
         """Keeps the socket open until cancelled; nothing is left open or running then."""
@@ -243,6 +251,9 @@ class Supervisor(abc.ABC, Generic[C]):
 
     def _rotation_in_s(self, live: C) -> float:
         return (live.rotate_ns - self._clock.now_ns()) / _NS
+
+    def _age_s(self, connection: C) -> float:
+        return (self._clock.now_ns() - connection.opened_ns) / _NS
 
     def _nudge(self) -> None:
         """Something changed that the loop should look at."""
@@ -368,7 +379,7 @@ class Supervisor(abc.ABC, Generic[C]):
         """The connection in use is gone: the next one at once, if this one had lived for a while."""
         self._live = None
         self._drops += 1
-        self._backoff.ended((self._clock.now_ns() - live.opened_ns) / _NS)
+        self._backoff.ended(self._age_s(live))
         self._delay_s = self._backoff.next_s(ceiling_s=REFUSED_CEILING_S)
         if self._delay_s == 0:
             self._hurry.set()  # a replacement may be waiting for its next attempt

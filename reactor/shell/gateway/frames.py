@@ -1,5 +1,6 @@
 """Order requests as bytes: WebSocket-API frames that are signed, REST's form for the record, and answers."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
@@ -15,6 +16,10 @@ ALGO_PATH: Final = "/fapi/v1/algoOrder"
 
 SENDINGS_MAX: Final = 100
 """Of one order under one id. Resends are bounded far below."""
+
+_REQUEST_ID: Final = re.compile(
+    r"[0-9A-Za-z]{5}-[0-9A-Za-z]{6}-[0-9A-Za-z]{8}-[0-9A-Za-z]{11}([-_])(\d\d)"
+)
 
 TEXT_CHARS_MAX: Final = 300
 """What is kept of an answer that is no JSON."""
@@ -102,6 +107,19 @@ def socket_frame(
         whole["apiKey"] = signer.api_key
         whole["signature"] = signer.sign(ws_api_text(whole))
     return orjson.dumps({"id": identity, "method": "order.place", "params": whole})
+
+
+class Sending(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request's id says. `number`: 0 is the first; `plain`: whether the decision alone yields the order."""
+
+    number: int
+    plain: bool
+
+
+def sending_of(identity: int | str | None) -> Sending | None:
+    """What the id of a recorded request says of it; None for an id that is not the gateway's."""
+    found = _REQUEST_ID.fullmatch(str(identity))
+    return None if found is None else Sending(number=int(found[2]), plain=found[1] == "-")
 
 
 class MarketFrames:

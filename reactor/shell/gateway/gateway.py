@@ -11,26 +11,23 @@ use), the gateway says so with an `outcome` command, which is recorded like ever
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 
 from reactor.audit import Audit
-from reactor.binance.failures import RESENDS, Reaction, engine_event, reaction
+from reactor.binance.failures import Reaction
 from reactor.binance.filters import SymbolFilters
-from reactor.binance.messages import FAULTS
-from reactor.binance.redaction import line, redact
 from reactor.clock import Clock
 from reactor.config import Config
 from reactor.core.decisions import Exit, OrdersCancelled, OutcomeAsked
-from reactor.core.exact import ZERO
 from reactor.core.lifecycle import Event
 from reactor.errors import InvariantError
-from reactor.limits import FAILURE_TEXT_CHARS_MAX
+from reactor.shell.gateway.answers import PARTIAL_PATIENCE_NS, Answers
 from reactor.shell.gateway.asking import Asker
 from reactor.shell.gateway.built import closing_stop, limit_ioc_order, market_orders
 from reactor.shell.gateway.closing_stops import ClosingStops
 from reactor.shell.gateway.escalation import FIRST, Step, escalation
-from reactor.shell.gateway.frames import Answer, AnswerResult, Signer, decode_answer
+from reactor.shell.gateway.frames import Signer
 from reactor.shell.gateway.mending import Mender
 from reactor.shell.gateway.sending import Moments, OrderSocket, Sender
 from reactor.shell.gateway.tasks import Tasks
@@ -39,25 +36,12 @@ from reactor.shell.gateway.tracked import EPOCHS_MAX, EpochKey, Request, Track
 from reactor.shell.inbox import Inbox
 from reactor.shell.rest.client import RestClient
 
-PARTIAL_PATIENCE_NS: Final = 2_000_000_000
-"""How long after its first sending a rung or harvest may still be sent again: its price was of that moment."""
-
-RESENDS_MAX: Final = 6
-"""Of one request, whatever the reactions."""
-
 DUST_PAUSE_S: Final = 60.0
 """How long until a full close of what cannot be traded is looked at again: rules change, positions grow."""
 
-POSITION_DOUBTED: Final = frozenset({-2022, -2024, -4118})
-"""Refusals that may mean that the position is not what it was taken for."""
-
 
 class Gateway:
-    """The one way out for exits.
-
-    Attributes:
-        given_up: requests that were sent again in vain. `lost`: requests whose answer did not come in time.
-    """
+    """The one way out for exits."""
 
     def __init__(
         self,
@@ -92,8 +76,6 @@ class Gateway:
             raise InvariantError(
                 f'an order gateway in mode "{config.mode}"; only live sends orders'
             )
-        self.given_up = 0
-        self.lost = 0
         self._inbox = inbox
         self._clock = clock
         self._rest = rest
@@ -117,9 +99,6 @@ class Gateway:
             clock=clock,
             tasks=self._tasks,
         )
-        self._sender.on_lost = self._on_lost
-        self._sender.on_not_sent = self._on_not_sent
-        self._sender.on_rest_answer = self.on_answer
         self._mender = Mender(
             rest=rest,
             inbox=inbox,
@@ -128,6 +107,15 @@ class Gateway:
             hedge=hedge,
             contracts=contracts,
             cancel_blocking=config.orders.cancel_blocking,
+        )
+        self._answers = Answers(
+            sender=self._sender,
+            mender=self._mender,
+            teller=self._teller,
+            tasks=self._tasks,
+            rest=rest,
+            clock=clock,
+            stop_asking=self._stop_asking,
         )
         self._asker = Asker(
             rest=rest,
@@ -141,6 +129,16 @@ class Gateway:
     def in_flight(self) -> int:
         """What is under way, questions left out: a shutdown lets it finish. 0 where nothing is."""
         return self._sender.in_flight + len(self._tasks) - len(self._asking)
+
+    @property
+    def given_up(self) -> int:
+        """Requests that were sent again in vain, since the start."""
+        return self._answers.given_up
+
+    @property
+    def lost(self) -> int:
+        """Requests whose answer did not come in time, since the start."""
+        return self._answers.lost
 
     # Decisions --------------------------------------------------------------------------------
 
@@ -288,119 +286,11 @@ class Gateway:
         Returns:
             Whether it was of one of our requests.
         """
-        try:
-            answer = decode_answer(message)
-        except FAULTS:
-            return False
-        found = self._sender.take(str(answer.id))
-        if found is None:
-            return False
-        request, late = found
-        if answer.rate_limits:
-            now_ns = self._rest.server_time.exchange_ns(self._clock.now_ns())
-            self._rest.budget.on_ws_limits(answer.rate_limits, now_ns)
-        if answer.result is not None and answer.result.status and answer.error is None:
-            self._taken(request, answer.result)
-        else:
-            self._refused(request, answer, late=late)
-        return True
-
-    def _taken(self, request: Request, result: AnswerResult) -> None:
-        """The exchange has the order. What it says of fills reached the engine by the pump."""
-        filled = _amount(result.executed_quantity)
-        track = request.track
-        if track.exit is request.exit:
-            track.filled = track.filled or filled > 0
-            if not filled and result.status == "EXPIRED":
-                # A market order that found nothing within its bound (er = 9).
-                track.last = Reaction.IOC_AT_BOUND
-        self._teller.answered(
-            request,
-            result.status.lower(),
-            filled=filled,
-            average_price=_amount(result.average_price) or None,
-        )
-
-    def _refused(self, request: Request, answer: Answer, *, late: bool) -> None:
-        error = answer.error
-        code = None if error is None else error.code
-        text = answer.text if error is None else error.msg
-        wanted = reaction(code=code, status=answer.status, text=text, full=request.exit.full)
-        self._react(request, wanted, code=code, text=text, late=late)
-
-    def _react(
-        self, request: Request, wanted: Reaction, *, code: int | None, text: str, late: bool = False
-    ) -> None:
-        """Does what a failure asks for."""
-        exit_ = request.exit
-        if request.track.exit is exit_:
-            request.track.last = wanted
-        shown = line(redact(text), chars_max=FAILURE_TEXT_CHARS_MAX)
-        self._teller.answered(request, str(wanted), code=code, text=shown)
-        if wanted in RESENDS:
-            turn = request.resends.get(wanted, 0)
-            if late or not self._may_resend(request, wanted):
-                self._give_up(request, f"{wanted}: {code} {shown}")
-            else:
-                request.resends[wanted] = turn + 1
-                self._tasks.start(
-                    self._resend(request, wanted, turn, text), name=f"resend {request.identity}"
-                )
-            return
-        event = engine_event(wanted)
-        if code is None and event is not None:
-            # The account's feed reads codes only.
-            self._teller.outcome_soon(exit_, request.client_id, event)
-        if wanted is Reaction.CANCEL_BLOCKING or code in POSITION_DOUBTED:
-            self._tasks.start(self._mender.unblock(exit_, code), name=f"unblock {exit_.order_id}")
-        if wanted is Reaction.HALT:
-            self._teller.key_refused(exit_, f"{code} {shown}")
-        elif wanted is Reaction.REFUSED:
-            self._teller.refused(exit_, f"{code} {shown}")
-
-    def _may_resend(self, request: Request, wanted: Reaction) -> bool:
-        if not request.is_wanted or sum(request.resends.values()) >= RESENDS_MAX:
-            return False
-        age_ns = self._clock.now_ns() - request.first_ns
-        in_time = request.exit.full or age_ns < PARTIAL_PATIENCE_NS
-        return in_time and request.resends.get(wanted, 0) < RESENDS[wanted]
-
-    async def _resend(self, request: Request, wanted: Reaction, turn: int, text: str) -> None:
-        why = f"{wanted}: nothing to mend"
-        try:
-            if await self._mender.mend(request, wanted, turn=turn, text=text):
-                why = "overtaken"
-                if request.is_wanted:
-                    self._sender.leave_again(request)
-                    return
-        except Exception:
-            self._give_up(request, "an internal fault")
-            raise
-        self._give_up(request, why)
-
-    def _give_up(self, request: Request, why: str) -> None:
-        """It certainly was not executed, and it is not sent again under this id."""
-        self.given_up += 1
-        if request.is_wanted:
-            self._teller.refused(request.exit, why)
-        if request.track.parts == 1:
-            self._stop_asking(request.exit.order_id)
-        self._teller.outcome_soon(request.exit, request.client_id, Event.REJECTED)
-
-    def _on_not_sent(self, request: Request) -> None:
-        """No connection for REST came about: it did not leave."""
-        self._react(request, Reaction.OTHER_ROUTE, code=None, text="no connection")
-
-    # Outcomes that nobody knows ---------------------------------------------------------------
+        return self._answers.take(message)
 
     def on_socket_down(self, identities: Iterable[str]) -> None:
         """An order socket is gone: what became of these requests is unknown (`OrderSocket.on_down`)."""
         self._sender.on_socket_down(identities)
-
-    def _on_lost(self, request: Request) -> None:
-        self.lost += 1
-        self._teller.answered(request, "unknown", text="no answer")
-        self._teller.outcome_soon(request.exit, request.client_id, Event.UNKNOWN)
 
     def ask(self, decision: OutcomeAsked) -> None:
         """Asks the exchange for an exit's orders, its position and trades, until the outcome is known.
@@ -435,10 +325,13 @@ class Gateway:
 
         Args:
             exit_: its newest sending.
-            sent_ns: the latest instant at which it can have left; 0 where that is not known.
+            sent_ns: when it was decided, or first left; 0 where that is not known. Until `PARTIAL_PATIENCE_NS`
+                later it may have been sent again.
         """
         track = Track(exit_)
-        track.first_ns = track.last_ns = sent_ns
+        if sent_ns:
+            track.first_ns = sent_ns
+            track.last_ns = min(self._clock.now_ns(), sent_ns + PARTIAL_PATIENCE_NS)
         track.last = Reaction.ASK
         self._keep(track)
 
@@ -477,12 +370,3 @@ class Gateway:
         await asyncio.sleep(DUST_PAUSE_S)
         if track.is_current(exit_):
             self._teller.outcome(exit_, exit_.order_id, Event.REJECTED)
-
-
-def _amount(text: str | None) -> Decimal:
-    """A quantity or price of an answer; 0 for what is none."""
-    try:
-        value = Decimal(text or 0)
-    except InvalidOperation:
-        return ZERO
-    return value if value.is_finite() else ZERO

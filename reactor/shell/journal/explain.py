@@ -183,7 +183,7 @@ def _levels(levels: Record | None, seen: Record | None) -> list[str]:
     held = "" if levels["stop_held"] is None else f", {number(levels['stop_held'])} held back"
     lines = [
         "",
-        "before it:",
+        "before it, as last written:",
         f"  position   {number(levels['quantity'])} of {number(levels['initial_quantity'])}"
         f" @ {number(levels['entry'])}, orders {levels['orders']}"
         + (", paused" if levels["paused"] else ""),

@@ -154,7 +154,10 @@ class Journal:
         audit.watch(self.watch)
 
     def turn(self) -> "Turn":
-        """`with journal.turn():` what is put inside is written together, or not at all."""
+        """`with journal.turn():` what is put inside is written together, or not at all.
+
+        It is for calls that do not wait: the writer stands still meanwhile, and a flush inside would wait for it.
+        """
         return Turn(self)
 
     def watch(self, event: AuditEvent) -> None:

@@ -195,8 +195,8 @@ def _happening(what: Happening, t_ns: int) -> Values:
 _EPOCH = (
     "INSERT INTO epochs (symbol, side, epoch, opened_ns, changed_ns, plan, state)"
     " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol, side, epoch) DO UPDATE SET"
-    " changed_ns = excluded.changed_ns, state = excluded.state, plan = excluded.plan"
-    " WHERE ended_ns IS NULL OR state IS NULL"
+    " opened_ns = excluded.opened_ns, changed_ns = excluded.changed_ns, plan = excluded.plan,"
+    " state = excluded.state"
 )
 
 

@@ -20,11 +20,11 @@ from reactor.binance.urls import Environment, simulated
 from reactor.clock import SystemClock
 from reactor.config import StreamsConfig
 from reactor.shell.feeds.market_feed import MarketFeed
-from reactor.shell.feeds.order_socket import ORDER_SOCKET, OrderSocket
-from reactor.shell.feeds.private_feed import PRIVATE_SOCKET, PrivateFeed
+from reactor.shell.feeds.order_socket import OrderSocket
+from reactor.shell.feeds.private_feed import PrivateFeed
 from reactor.shell.rest_seam import RestAnswer
 from reactor.shell.transport.choose import create_transport
-from reactor.shell.transport.seam import Transport
+from reactor.shell.transport.seam import SocketOptions, Transport
 from reactor.sim.exchange import Settings
 from reactor.sim.rest import Request
 from reactor.sim.server import Server
@@ -34,7 +34,7 @@ PATIENCE_S = 60.0
 """Only a failing test waits this long."""
 BOOK = "btcusdt@bookTicker"
 S_IN_HOURS = 1 / 3600
-IMPATIENT = {"ping_interval_s": 0.4, "ping_timeout_s": 0.4}
+IMPATIENT = SocketOptions(ping_interval_s=0.4, ping_timeout_s=0.4)
 
 
 class Site:
@@ -114,11 +114,10 @@ class Site:
             self.chance,
             add_secret=lambda _: None,
             on_gap=self.gaps.append,
-            options=msgspec.structs.replace(PRIVATE_SOCKET, **IMPATIENT),
             **options,
         )
 
-    def orders(self, config: StreamsConfig) -> OrderSocket:
+    def orders(self, config: StreamsConfig, **options: Any) -> OrderSocket:
         return OrderSocket(
             self.transport,
             self.environment,
@@ -129,7 +128,7 @@ class Site:
             self.chance,
             on_up=lambda: None,
             on_down=self.downs.append,
-            options=msgspec.structs.replace(ORDER_SOCKET, **IMPATIENT),
+            **options,
         )
 
     @contextlib.asynccontextmanager
@@ -233,7 +232,8 @@ async def test_an_order_is_answered_or_named_as_unanswered(skin: str) -> None:
 @pytest.mark.parametrize("route", ["private", "api"])
 async def test_a_half_open_socket_is_found_by_its_pings(skin: str, route: str) -> None:
     async with site(skin) as place:
-        feed = place.private(place.config()) if route == "private" else place.orders(place.config())
+        make = place.private if route == "private" else place.orders
+        feed = make(place.config(), options=IMPATIENT)
         async with place.running(feed):
             await until(lambda: feed.state.phase == "up")
             place.door("/sim/connections", {"how": "half_open", "route": route})

@@ -148,11 +148,11 @@ def test_a_replaced_socket_is_closed_in_time_and_its_debts_are_named() -> None:
     async def story(world: World, gateway: Gateway) -> None:
         socket = socket_of(world, gateway)
         async with world.running(socket):
-            await asyncio.sleep(1)
+            await asyncio.sleep(11)
             world.door("/sim/faults", [{"do": "hang", "at": {"channel": "ws_api"}}])
             socket.send(request(world, "owed"))
             await asyncio.sleep(0.1)
-            socket.replace("an answer is late")
+            assert socket.replace("an answer is late")
             await asyncio.sleep(0.5)
             assert socket.is_ready
             assert gateway.downs == []

@@ -241,6 +241,22 @@ def test_a_key_that_dies_of_age_is_no_alarm() -> None:
     play(story)
 
 
+def test_a_second_deletion_hours_later_is_again_a_first_one() -> None:
+    async def story(world: World, owner: Owner) -> None:
+        feed = feed_of(world, owner)
+        async with world.running(feed):
+            for _ in range(2):
+                await asyncio.sleep(10_800)
+                world.door("/sim/listen-key", {"do": "expire"})
+            await asyncio.sleep(1000)
+            assert world.alarms == ["listen_key_deleted"] * 2
+            world.door("/sim/listen-key", {"do": "expire"})
+            await asyncio.sleep(1)
+            assert world.alarms[2:] == ["second_instance"]
+
+    play(story)
+
+
 def test_an_expiry_of_another_key_or_a_client_id_of_that_name_ends_nothing() -> None:
     async def story(world: World, owner: Owner) -> None:
         feed = feed_of(world, owner)
@@ -344,7 +360,8 @@ def test_a_form_that_stays_dead_is_exchanged_but_a_proven_one_is_kept() -> None:
                 await asyncio.sleep(6)
                 world.door("/sim/connections", {"how": "close", "route": "private"})
             assert feed.form == "path"
-            feed.replace("events are missing")
+            await asyncio.sleep(16)
+            assert feed.replace("events are missing")
             await asyncio.sleep(3)
             assert feed.form == "path"
 
@@ -356,7 +373,7 @@ def test_a_socket_that_never_spoke_is_replaced_by_the_other_form_on_request() ->
         feed = feed_of(world, owner)
         async with world.running(feed):
             await asyncio.sleep(60)
-            feed.replace("a fill was not told")
+            assert feed.replace("a fill was not told")
             await asyncio.sleep(3)
             assert feed.form == "path"
             assert owner.gaps == ["started", "a fill was not told"]

@@ -30,9 +30,11 @@ from reactor.shell.gateway.escalation import (
 from reactor.shell.gateway.frames import (
     SENDINGS_MAX,
     MarketFrames,
+    Sending,
     logon_frame,
     request_id,
     rest_answer,
+    sending_of,
     socket_frame,
 )
 from reactor.shell.rest.credentials import Credentials
@@ -337,6 +339,17 @@ def test_a_request_id_says_which_order_and_which_sending() -> None:
     assert len(names) == 2 * SENDINGS_MAX
     assert all(re.fullmatch(r"[0-9A-Za-z_-]{1,36}", name) for name in names)
     assert request_id(ID, 0) == f"{ID.removeprefix('xr-')}-00"
+
+
+@pytest.mark.parametrize("number", [0, 1, 42])
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_request_id_can_be_read(number: int, plain: bool) -> None:
+    assert sending_of(request_id(ID, number, plain=plain)) == Sending(number=number, plain=plain)
+
+
+@pytest.mark.parametrize("identity", [None, 7, "", "one", ID, ID.replace("-", ".")])
+def test_other_ids_say_nothing(identity: int | str | None) -> None:
+    assert sending_of(identity) is None
 
 
 def test_a_frame_is_signed_over_its_sorted_parameters() -> None:

@@ -191,6 +191,17 @@ def test_the_writer_takes_nothing_while_a_turn_lasts() -> None:
     assert taken == [2]
 
 
+def test_what_is_on_the_disk_can_be_asked_without_waiting(path: Path) -> None:
+    journal = Journal.open(path, clock=HandClock(), inline=True)
+    disk = broken(journal)
+    journal.put_epoch(state())
+    assert journal.is_written(journal.put_count)
+    disk.works = False
+    journal.put_epoch(state(prices=("100", "101")))
+    assert not journal.is_written(journal.put_count)
+    journal.abandon()
+
+
 def test_after_the_end_putting_is_harmless(journal: Journal) -> None:
     assert journal.close()
     journal.put_epoch(state())
@@ -208,10 +219,17 @@ class Broken:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.works = True
-        self.in_transaction = False
+        self.fails_at = "BEGIN"
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.connection.in_transaction
+
+    def rollback(self) -> None:
+        self.connection.rollback()
 
     def execute(self, sql: str, *values: Any) -> Any:
-        if not self.works and sql.startswith("BEGIN"):
+        if not self.works and sql.startswith(self.fails_at):
             raise sqlite3.OperationalError("disk I/O error")
         return self.connection.execute(sql, *values)
 
@@ -234,10 +252,15 @@ def told(journal: Journal) -> list[Degraded]:
     return said
 
 
-def test_a_failing_disk_is_told_and_what_counts_is_written_when_it_is_back(path: Path) -> None:
+@pytest.mark.parametrize("fails_at", ["BEGIN", "INSERT INTO epochs", "COMMIT"])
+def test_a_failing_disk_is_told_and_what_counts_is_written_when_it_is_back(
+    fails_at: str, path: Path
+) -> None:
     journal = Journal.open(path, clock=HandClock(), inline=True, queue_max=3)
     disk, said = broken(journal), told(journal)
+    disk.fails_at = fails_at
     disk.works = False
+    journal.put_epoch(state())
     for number in range(10):
         journal.put_epoch(state(prices=("100", *(f"100.{i}" for i in range(1, number + 1)))))
         journal.put(rows.happening(AlarmRaised(kind="k", text=str(number)), t_ns=number))
@@ -253,7 +276,8 @@ def test_a_failing_disk_is_told_and_what_counts_is_written_when_it_is_back(path:
     journal.abandon()
     again = reopened(path, inline=True)
     assert again.load().open_epochs == (newest,)
-    assert len(read(path, "SELECT * FROM alarms")) == 3
+    bodies = [body for (body,) in read(path, "SELECT body FROM alarms ORDER BY row")]
+    assert [msgspec.json.decode(body)["text"] for body in bodies] == ["7", "8", "9"]
     again.abandon()
 
 
@@ -332,6 +356,27 @@ def test_a_full_queue_is_told_and_told_to_be_over(path: Path) -> None:
         assert "does not keep up" in journal.reason
     assert [one.degraded for one in said] == [True, False]
     journal.abandon()
+
+
+def test_what_came_meanwhile_is_newer_than_what_is_given_back() -> None:
+    backlog = Backlog(limit=3)
+    backlog.keep("state", rows.meta("state", "old"))
+    backlog.keep("other", rows.meta("other", "old"))
+    for name in ("1", "2"):
+        backlog.add(rows.meta(name, ""))
+    batch = backlog.take()
+    assert len(backlog) == 0
+    backlog.keep("state", rows.meta("state", "new"))
+    backlog.add(rows.meta("3", ""))
+    assert not backlog.give_back(batch)
+    assert backlog.add(rows.meta("4", "")), "the oldest gives way"
+    again = backlog.take()
+    assert [row.arguments[0] for row in again.rows] == ["2", "3", "4"]
+    assert {key: row.arguments[1] for key, row in again.newest.items()} == {
+        "state": "new",
+        "other": "old",
+    }
+    assert (again.number, backlog.dropped) == (7, 1)
 
 
 # The audit stream ---------------------------------------------------------------------------------

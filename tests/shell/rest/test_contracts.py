@@ -128,7 +128,7 @@ async def test_a_watched_contract_that_stops_trading_is_told() -> None:
     )
     room = Room(transport=rest)
     contracts = contracts_of(room, "BTCUSDT")
-    for _ in range(3):
+    for _ in range(4):
         assert await contracts.refresh()
     texts = [alarm.text for alarm in room.alarms("contract")]
     assert len(texts) == 2, "and nothing of ETHUSDT, which nobody holds"

@@ -61,6 +61,8 @@ async def test_an_ed25519_key_signs_too() -> None:
         await asyncio.sleep(0.1)
         answer = await room.client.get(CONFIG, purpose="account", signed=True)
         assert failure_of(answer) is None, answer.body
+        signature = room.requests[-1][1].rpartition("&signature=")[2]
+        assert not set(signature) & set("+/="), "percent-encoded"
 
 
 @virtually
@@ -187,6 +189,24 @@ async def test_retry_after_is_honoured() -> None:
 
 
 @virtually
+async def test_an_overloaded_exchange_says_when_to_come_back() -> None:
+    script = ScriptedRest(RestReply(503, {"retry-after": "3"}, b"<html>"), TIME)
+    answer = await Room(transport=script).client.get("/fapi/v1/time", purpose="info")
+    assert answer.status == 200
+    assert 3 <= asyncio.get_running_loop().time() < 4
+
+
+@virtually
+async def test_counts_that_are_documented_to_be_wrong_are_not_believed() -> None:
+    headers = {"x-mbx-used-weight-1m": "2399"}
+    room = Room(transport=ScriptedRest(RestReply(200, headers, b"{}")))
+    await room.client.get("/fapi/v1/ticker/bookTicker", weight=5, purpose="poll")
+    assert room.budget.state(room.clock.now_ns()).weight_used == 5
+    await room.client.get("/fapi/v1/premiumIndex", purpose="poll")
+    assert room.budget.state(room.clock.now_ns()).weight_used == 2399
+
+
+@virtually
 async def test_after_429_everything_but_exits_stops() -> None:
     script = ScriptedRest(refused(429, -1003, retry_after="30"), TIME)
     room = Room(transport=script)
@@ -212,6 +232,10 @@ async def test_a_ban_is_not_asked_through() -> None:
     with pytest.raises(BudgetExhausted, match=r"for 1[12]\d\.\d s more"):
         await room.client.get("/fapi/v1/time", purpose="info")
     assert script.sent == 1
+    banned = ScriptedRest(refused(418, -1003, f"IP(1.2.3.4) banned until {until}."))
+    urgent = await Room(transport=banned).client.get("/fapi/v1/time", purpose="exit")
+    assert urgent.status == 418
+    assert banned.sent == 1, "an exit may try; trying again and again makes the ban longer"
 
 
 async def read_often(room: Room, times: int) -> None:

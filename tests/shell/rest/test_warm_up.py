@@ -111,6 +111,18 @@ async def test_a_hole_is_filled_with_what_it_left_out() -> None:
 
 
 @virtually
+async def test_more_that_is_wanted_while_less_is_under_way_is_read_too() -> None:
+    room = Room()
+    room.faults({"do": "latency", "ms": 2000, "count": 1})
+    async with reading(room) as warm_up:
+        warm_up.fill([BTC], since_ns=room.clock.now_ns())
+        await asyncio.sleep(0.5)
+        warm_up.want(BTC)
+        assert await warm_up.until_warm(10)
+        assert limits(room) == [99, 499]
+
+
+@virtually
 async def test_what_fails_is_tried_again_and_told_after_the_third_time() -> None:
     room = Room(transport=ScriptedRest(RestFailed("no answer")))
     async with reading(room) as warm_up:

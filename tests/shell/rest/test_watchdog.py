@@ -223,7 +223,7 @@ async def test_when_the_share_is_used_up_polling_goes_on_in_the_next_minute() ->
         watch.muted.add("BTCUSDT")
         await asyncio.sleep(20)
         assert room.requests == []
-        assert watch.poller.refused >= 3
+        assert 3 <= watch.poller.refused <= 7, "and is asked for more seldom meanwhile"
         await asyncio.sleep(60)
         assert len(room.inbox.answers) > 20
 

@@ -133,6 +133,19 @@ async def test_order_is_kept_whatever_the_latency() -> None:
 
 
 @virtually
+async def test_nothing_overtakes_what_is_still_on_its_way() -> None:
+    drawn = iter([0.0, 0.0, 1.0, 0.1])  # there and back for the handshake, then two messages
+    world = World(latency=lambda: next(drawn, 0.0))
+    ear = TimedEar()
+    line = await world.connect("/ws-fapi/v1", ear)
+    line.send(b'{"id":"slow","method":"time"}')
+    line.send(b'{"id":"fast","method":"time"}')
+    await ear.heard(2)
+    assert [event["id"] for event in events(ear)] == ["slow", "fast"]
+    assert ear.at_s == [1.0, 1.0]
+
+
+@virtually
 async def test_a_listen_key_brings_what_rest_has_caused() -> None:
     world = World(latency=lambda: 0.001)
     key = (await world.ask("POST", "/fapi/v1/listenKey"))["listenKey"]

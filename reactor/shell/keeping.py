@@ -1,0 +1,140 @@
+"""What a successor would need, kept: the journal's epochs, and the start of every tape."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from reactor.config import Config
+from reactor.core.decisions import Decision, Opened, Side
+from reactor.core.epoch_state import EpochState, state_of
+from reactor.shell.assembly import StartState
+from reactor.shell.guard import Guard
+from reactor.shell.journal.journal import Journal
+from reactor.shell.plan_choice import PlanChoice
+from reactor.shell.recorder import Recorder
+from reactor.shell.tape_format import LiveSession
+
+OPENING_WRITTEN_S: Final = 0.05
+"""How long an opening may hold up the loop until it is on the disk; a disk that is slower is told of."""
+
+EVERY_S: Final = 1.0
+"""The longest that a new peak, or an order's progress, is not in the journal. Decisions are at once."""
+
+
+class Keeping:
+    """Writes a guard's state down: with every decision, and once a second what changed without one.
+
+    Attributes:
+        recorder: whose tape is flushed beside; None where nothing is recorded.
+    """
+
+    def __init__(
+        self, guard: Guard, *, journal: Journal, config: Config, plans: PlanChoice
+    ) -> None:
+        """Begins to listen to the guard.
+
+        Args:
+            guard: whose positions are kept.
+            journal: where.
+            config: of the session, for tapes.
+            plans: likewise.
+        """
+        self._guard = guard
+        self._journal = journal
+        self._config = config
+        self._plans = plans
+        self._book = guard.pump.account.book
+        self._saved: dict[tuple[str, Side], EpochState] = {}
+        self._trades: dict[str, int] = {}
+        self._virtual: dict[str, str] = {}
+        self.recorder: Recorder | None = None
+        guard.together = journal.turn
+        guard.after.append(self._after)
+
+    async def run(self) -> None:
+        """Tells how everybody stands and keeps what changed, once a second, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            self._guard.show_all()
+            self.save()
+            if self.recorder is not None:
+                self.recorder.flush()
+
+    def save(self) -> None:
+        """Writes down what changed since it was last written."""
+        with self._journal.turn():
+            for key in self._guard.positions:
+                self._save(*key)
+            self._save_trades()
+            if self._config.mode != "live":
+                self._save_virtual()
+
+    def _after(self, decisions: Sequence[Decision], t_ns: int) -> None:
+        keys = {(decision.symbol, decision.side) for decision in decisions if decision.side}
+        for symbol, side in keys:
+            self._save(symbol, side)
+        self._journal.put_epochs(self._guard.pump.engine.epochs)
+        if any(isinstance(decision, Opened) for decision in decisions):
+            # An epoch is on the disk before an order may leave for it: its id is made of what stands there.
+            asyncio.get_running_loop().call_soon(self._journal.flush, OPENING_WRITTEN_S)
+
+    def _save(self, symbol: str, side: Side) -> None:
+        machine = self._guard.positions.get((symbol, side))
+        if machine is None:
+            self._saved.pop((symbol, side), None)
+            return
+        state = state_of(machine)
+        if self._saved.get((symbol, side)) != state:
+            self._saved[symbol, side] = state
+            self._journal.put_epoch(state)
+
+    def _save_trades(self) -> None:
+        newest_ms = self._guard.pump.account.newest_trade_ms
+        for symbol, trade_id in self._book.counted_trades.items():
+            if self._trades.get(symbol) != trade_id:
+                self._trades[symbol] = trade_id
+                self._journal.put_trade(symbol, trade_id, newest_ms.get(symbol, 0))
+
+    def _save_virtual(self) -> None:
+        sizes = {
+            f"{symbol}:{side}": str(size) for (symbol, side), size in self._book.virtual().items()
+        }
+        if sizes != self._virtual:
+            self._virtual = sizes
+            self._journal.put_note("virtual", orjson.dumps(sizes).decode())
+
+    # Tapes ------------------------------------------------------------------------------------
+
+    def state(self) -> StartState:
+        """What a successor that began now would have to start from."""
+        book, positions = self._book, self._guard.positions
+        return StartState(
+            epochs=tuple(state_of(machine) for machine in positions.values()),
+            epoch_number=self._guard.pump.engine.epochs,
+            sides={
+                f"{symbol}:{side}": book.position_side(symbol, side) for symbol, side in positions
+            },
+            trades=book.counted_trades,
+            virtual={f"{symbol}:{side}": size for (symbol, side), size in book.virtual().items()},
+        )
+
+    def header(self, start: StartState, session: LiveSession) -> Callable[[], Mapping[str, Any]]:
+        """What gives the header of each tape of the session: the first starts where the session does."""
+        config = msgspec.to_builtins(self._config)
+        plans = self._plans.contents()
+        states = [start]
+
+        def header() -> Mapping[str, Any]:
+            state = states.pop() if states else self.state()
+            return {
+                "config": config,
+                "plans": plans,
+                "instance": self._config.instance,
+                "session": msgspec.to_builtins(session),
+                "journal": msgspec.to_builtins(state),
+            }
+
+        return header

@@ -1,0 +1,200 @@
+"""Keeps the exchange's stops in step with the engine's, and proves every five seconds that all are protected.
+
+Stands between the guard and two parts that know nothing of each other: the executor of hard stops, which places
+and replaces them, and the proof of protection, which only looks.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Final
+
+from reactor.audit import AlarmRaised, Audit, ProtectionChanged
+from reactor.binance.decode import decode_user
+from reactor.binance.filters import SymbolFilters
+from reactor.binance.user_messages import AlgoUpdate, OrderTradeUpdate
+from reactor.clock import Clock
+from reactor.config import HardStopConfig
+from reactor.core.decisions import Closed, Decision, OrdersCancelled, Side
+from reactor.core.exact import add, multiply
+from reactor.core.hard_stop_levels import trigger_price
+from reactor.core.machine import Machine
+from reactor.core.protection import Evaluator, Guarded, ProofOfProtection, Protection
+from reactor.shell.guard import Guard
+from reactor.shell.hard_stop_answers import stop_rules
+from reactor.shell.hard_stops import HardStopExecutor
+
+LOOK_S: Final = 5.0
+MARKS_S: Final = 1.0
+STEPS_BEHIND: Final = Decimal(2)
+"""How many of its own steps a hard stop may lag behind the engine's stop and still prove protection."""
+
+Key = tuple[str, Side]
+_Told = tuple[int, Decimal, Decimal, bool]
+
+
+class Protecting:
+    """The hard stops and the proof of one account's protection.
+
+    Attributes:
+        proof: what was found at the last look.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        *,
+        stops: HardStopExecutor | None,
+        config: HardStopConfig,
+        audit: Audit,
+        clock: Clock,
+        contracts: Callable[[str], SymbolFilters | None],
+        hedge: Callable[[], bool],
+        blind_ms: int,
+    ) -> None:
+        """Begins to listen to the guard.
+
+        Args:
+            guard: whose positions are protected.
+            stops: places hard stops; None where none are placed (dry run, or switched off).
+            config: the default buffer and step.
+            audit: told of every change.
+            clock: ours.
+            contracts: a symbol's rules.
+            hedge: whether the account is in hedge mode.
+            blind_ms: a mark price older than this is not fresh.
+        """
+        self._guard = guard
+        self._stops = stops
+        self._config = config
+        self._audit = audit
+        self._clock = clock
+        self._contracts = contracts
+        self._hedge = hedge
+        self._told: dict[Key, _Told] = {}
+        self.proof = ProofOfProtection(blind_ms=blind_ms)
+        guard.after.append(self._after)
+        guard.changed.append(self._changed)
+        guard.on_private.append(self._private)
+
+    async def run(self) -> None:
+        """Passes mark prices on and looks at everybody, until cancelled."""
+        turn = 0
+        while True:
+            await asyncio.sleep(MARKS_S)
+            turn += 1
+            if self._stops is not None:
+                for symbol, price in self._guard.mark_price.items():
+                    self._stops.on_mark(symbol, Decimal(price))
+            if turn % round(LOOK_S / MARKS_S) == 0:
+                self.look()
+
+    def look(self) -> None:
+        """Looks at every guarded position now, and tells what changed."""
+        now_ns = self._clock.now_ns()
+        guarded = [self._guarded(machine, now_ns) for machine in self._guard.positions.values()]
+        for found in self.proof.look(guarded, now_ns):
+            self._guard.protections[found.symbol, found.side] = found.state.value
+            if found.is_changed or found.naked_seconds or found.blind_seconds:
+                self._audit.publish(_change(found), t_ns=now_ns)
+            if found.is_alarm:
+                self._audit.publish(
+                    AlarmRaised(
+                        kind=found.state.value,
+                        text=f"{found.symbol} {found.side} is {found.state.value}:"
+                        f" {'; '.join(found.reasons)}",
+                        symbol=found.symbol,
+                        key=f"protection:{found.symbol}:{found.side}",
+                    ),
+                    t_ns=now_ns,
+                )
+
+    # What the guard tells ---------------------------------------------------------------------
+
+    def _after(self, decisions: Sequence[Decision], t_ns: int) -> None:
+        if self._stops is None:
+            return
+        for decision in decisions:
+            self._stops.on_decision(decision)
+            if isinstance(decision, Closed | OrdersCancelled):
+                self._told.pop((decision.symbol, decision.side), None)
+
+    def _changed(self, t_ns: int) -> None:
+        """Something that is no tick came in: sizes, epochs or the mode may be others now."""
+        if self._stops is None:
+            return
+        hedge = self._hedge()
+        for key, machine in self._guard.positions.items():
+            quantity = machine.orders.quantity
+            told = (machine.epoch, quantity, machine.stop.x, hedge)
+            known = self._told.get(key)
+            if quantity > 0 and (known is None or known[:2] != told[:2] or known[3] != hedge):
+                self._told[key] = told
+                self._place(machine, hedge=hedge)
+
+    def _place(self, machine: Machine, *, hedge: bool) -> None:
+        assert self._stops is not None
+        self._stops.on_position(
+            symbol=machine.symbol,
+            side=machine.side,
+            epoch=machine.epoch,
+            opened_ns=machine.opened_ns,
+            quantity=machine.orders.quantity,
+            stop=machine.stop_price,
+            plan=machine.plan.hard_stop,
+            filters=self._contracts(machine.symbol),
+            hedge=hedge,
+        )
+
+    def _private(self, message: bytes, t_ns: int) -> None:
+        if self._stops is None:
+            return
+        event = decode_user(message)
+        if isinstance(event, AlgoUpdate):
+            self._stops.on_algo_update(event, t_ns)
+        elif isinstance(event, OrderTradeUpdate):
+            self._stops.on_order_event(event.order.client_order_id, t_ns)
+
+    # The proof --------------------------------------------------------------------------------
+
+    def _guarded(self, machine: Machine, now_ns: int) -> Guarded:
+        seen_ns = self._guard.mark_seen_ns.get(machine.symbol)
+        view = None
+        trigger = None
+        if self._stops is not None:
+            view = self._stops.view(machine.symbol, machine.side)
+            plan = machine.plan.hard_stop
+            buffer = self._config.buffer_pct if plan is None else plan.buffer_pct
+            step = self._config.step_pct if plan is None else plan.step_pct
+            trigger = trigger_price(
+                side=machine.side,
+                stop=machine.stop_price,
+                buffer_pct=add(buffer, multiply(STEPS_BEHIND, step)),
+                rules=stop_rules(self._contracts(machine.symbol)),
+            )
+        return Guarded(
+            symbol=machine.symbol,
+            side=machine.side,
+            epoch=machine.epoch,
+            quantity=machine.orders.quantity,
+            mark_age_ms=None if not seen_ns else max(0, (now_ns - seen_ns) // 1_000_000),
+            evaluator=self._evaluator(machine),
+            hard_stop=view,
+            trigger=trigger,
+        )
+
+    def _evaluator(self, machine: Machine) -> Evaluator:
+        if machine.symbol in self._guard.faulted:
+            return "faulted"
+        market = self._guard.market_of(machine)
+        return "live" if market is not None and machine in market.machines else "missing"
+
+
+def _change(found: Protection) -> ProtectionChanged:
+    return ProtectionChanged(
+        symbol=found.symbol,
+        side=found.side,
+        state=found.state.value,
+        naked_seconds=found.naked_seconds_total,
+        blind_seconds=found.blind_seconds_total,
+    )

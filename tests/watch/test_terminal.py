@@ -1,0 +1,117 @@
+"""The live table: what is on it, what stands first, and that nothing about a terminal stops anything."""
+
+import asyncio
+import io
+from contextlib import suppress
+from decimal import Decimal
+
+import pytest
+from rich.console import Console
+from watched import Watched, an_exit, guarded, position, protection
+
+from reactor.audit import AlarmRaised, Degraded, LinkChanged, SourceChanged
+from reactor.watch.health import ReadyLimits
+from reactor.watch.tables import plain_lines, screen
+from reactor.watch.terminal import Terminal
+from reactor.watch.view import Status, status
+
+
+def looked(watched: Watched) -> Status:
+    return status(watched.picture, ReadyLimits(), now_ns=watched.clock.now_ns())
+
+
+def drawn(watched: Watched, width: int) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width, no_color=True).print(screen(looked(watched), width=width))
+    return out.getvalue()
+
+
+def troubled() -> Watched:
+    watched = Watched()
+    guarded(watched)
+    watched.tell(
+        position("ADAUSDT", managed=False),
+        position("ETHUSDT", paused=True),
+        protection("ETHUSDT"),
+        position("XRPUSDT", price=Decimal("0.5231"), source="mark rest", side="SHORT"),
+        protection("XRPUSDT", "naked", side="SHORT"),
+        position("ATOMUSDT"),
+        protection("ATOMUSDT", "unprotected"),
+        an_exit(),
+        SourceChanged(symbol="XRPUSDT", source="rest"),
+        LinkChanged(stream="market", state="down"),
+        AlarmRaised(kind="naked", text="no hard stop", symbol="XRPUSDT"),
+        Degraded(part="journal", degraded=True, reason="disk full"),
+    )
+    watched.tell(
+        position(),
+        position("ETHUSDT", paused=True),
+        position("XRPUSDT", side="SHORT", source="mark rest"),
+        after_s=11,
+    )
+    return watched
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_everything_that_matters_is_there_and_the_worst_first(width: int) -> None:
+    text = drawn(troubled(), width)
+    assert max(map(len, text.splitlines())) <= width
+    for word in ("NOT READY", "61800", "61182 trail", "rest", "market down", "disk full", "naked"):
+        assert word in text
+    places = [text.index(f"{symbol} ") for symbol in ("ATOMUSDT", "BTCUSDT", "ETHUSDT", "ADAUSDT")]
+    assert places == sorted(places)
+    assert "BTCUSDT-LONG-1-1" in text
+    assert "1.50" in text
+    assert ("327.60" in text) == (width == 160)
+
+
+def test_an_empty_start_says_so() -> None:
+    text = drawn(Watched(), 80)
+    assert "NOT READY" in text
+    assert "no open positions" in text
+    assert "none yet" in text
+
+
+def test_lines_for_what_is_no_terminal() -> None:
+    head, *rest = plain_lines(looked(troubled()))
+    assert head.startswith("14:13:31 NOT READY live positions=5")
+    assert "market=down" in head
+    assert [line.split()[0] for line in rest] == ["ATOMUSDT", "XRPUSDT", "BTCUSDT", "ETHUSDT"]
+    assert all("price" in line and "protection" in line for line in rest)
+
+
+async def shown(
+    console: Console, *, redraw_s: float = 0.25, plain_s: float = 0.01
+) -> asyncio.Task[None]:
+    terminal = Terminal(
+        lambda: looked(troubled()), console=console, redraw_s=redraw_s, plain_s=plain_s
+    )
+    terminal.say("[a line] of logs\n")
+    return asyncio.create_task(terminal.run(), name="terminal")
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+async def test_it_shows_until_it_is_cancelled(is_terminal: bool) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=120, height=40, force_terminal=is_terminal)
+    task = await shown(console)
+    async with asyncio.timeout(10):
+        while out.getvalue().count("NOT READY") < 2:  # noqa: ASYNC110 - a file has no event
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert out.getvalue().startswith("[a line] of logs\n")
+    assert ("\x1b[" in out.getvalue()) == is_terminal
+
+
+async def test_a_terminal_that_goes_away_ends_the_table_and_nothing_else() -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            if "NOT READY" in text:
+                raise BrokenPipeError
+            return super().write(text)
+
+    task = await shown(Console(file=Gone(), width=80))
+    async with asyncio.timeout(10):
+        await task
