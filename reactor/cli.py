@@ -59,6 +59,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
             ("resume", "end a pause"),
             ("flatten", "close at market, now"),
             ("set-stop", "move a stop by hand"),
+            ("policy", "say an exit policy from outside, or take it back"),
         )
     },
     "doctor": (

@@ -16,7 +16,6 @@ from reactor.core.steering import Steering
 
 PlanFor = Callable[[str, Side], Plan]
 SIDES: tuple[Side, Side] = ("LONG", "SHORT")
-REGIME_SOURCES: tuple[Source, ...] = ("mark", "last", "book")
 
 
 class Markets:
@@ -103,12 +102,13 @@ class Markets:
         for plan in plans:
             self._take_series(market, plan)
         steering = self._steering
-        if steering is not None and steering.wants_regime(symbol, possible):
-            # One source tells a symbol's regime, where its plans look at several.
-            triggers = {plan.trigger for plan in possible}
-            if source == next(name for name in REGIME_SOURCES if name in triggers):
-                config = steering.config
-                market.take_regime_series(config.interval_ms, retained=config.history_candles)
+        if (
+            steering is not None
+            and steering.wants_regime(symbol, possible)
+            and source == steering.regime_source(possible)
+        ):
+            config = steering.config
+            market.take_regime_series(config.interval_ms, retained=config.history_candles)
         return market
 
     def _take_series(self, market: Market, plan: Plan) -> None:

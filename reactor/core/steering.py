@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable
 
 from reactor.core.candles import CandleSeries
 from reactor.core.decisions import Side
-from reactor.core.plan import Plan
+from reactor.core.plan import Plan, Trigger
 from reactor.core.policy import Choice, ExternalPolicy, Policy
 from reactor.core.regime import UNKNOWN, Classifier, Regime, RegimeConfig, Verdict
 from reactor.core.sizing import wants_input
 
 SIDES: tuple[Side, Side] = ("LONG", "SHORT")
+REGIME_SOURCES: tuple[Trigger, ...] = ("mark", "last", "book")
 
 
 class Steering:
@@ -58,6 +59,11 @@ class Steering:
         return bool(self.possible_plans(symbol)) or any(
             wants_input(plan, "regime") for plan in plans
         )
+
+    def regime_source(self, plans: Iterable[Plan]) -> Trigger:
+        """The price source that tells a symbol's regime, where its plans look at several."""
+        triggers = {plan.trigger for plan in plans}
+        return next(source for source in REGIME_SOURCES if source in triggers)
 
     # Regimes ----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from reactor.core.exact import EXACT, text
 from reactor.core.levels import Levels, levels
 from reactor.core.orders import Fills
 from reactor.core.regime import Regime, Volatility
+from reactor.core.sizing import RuleVerdict
 from reactor.errors import ConfigError
 from reactor.plans import DEFAULT_PLAN, load_plan, shipped_plan_names
 from reactor.replay import options as parse
@@ -274,15 +275,16 @@ def _levels_line(found: Levels) -> Line:
         "trail": optional(found.trail),
         "reward_risk": None if ratio is None else str(EXACT.quantize(ratio, Decimal("0.01"))),
         "high_volatility": found.high_volatility,
-        "rules": [
-            {
-                "rule": verdict.rule,
-                "effect": verdict.effect,
-                "applied": verdict.applied,
-                "why": verdict.why,
-            }
-            for verdict in found.rules
-        ],
+        **({"rules": [_rule(verdict) for verdict in found.rules]} if found.rules else {}),
+    }
+
+
+def _rule(verdict: RuleVerdict) -> Line:
+    return {
+        "rule": verdict.rule,
+        "effect": verdict.effect,
+        "applied": verdict.applied,
+        "why": verdict.why,
     }
 
 

@@ -77,36 +77,44 @@ def line_of(decision: Decision) -> Line | None:
                 else text(EXACT.quantize(multiple, R_MULTIPLE_DIGITS)),
             }
         case PolicyChanged():
-            return {
-                "type": "policy",
-                "t": decision.t_ns,
-                "tick": decision.tick,
-                "symbol": decision.symbol,
-                "side": decision.side,
-                "action": decision.action,
-                "plan": decision.plan,
-                "before": decision.before,
-                "mode": decision.mode,
-                "profile": decision.profile,
-                "regime": decision.regime,
-                "volatility": decision.volatility,
-                "source": decision.source,
-                "why": decision.why,
-                "stop": text(decision.stop),
-            }
+            return _policy_line(decision)
         case RegimeChanged():
-            return {
-                "type": "regime",
-                "t": decision.t_ns,
-                "tick": decision.tick,
-                "symbol": decision.symbol,
-                "timeframe": decision.timeframe,
-                "regime": decision.regime,
-                "volatility": decision.volatility,
-                "since_ms": decision.since_ms,
-                **{name: getattr(decision, name) for name in MEASURES},
-            }
+            return _regime_line(decision)
     return None
+
+
+def _policy_line(decision: PolicyChanged) -> Line:
+    return {
+        "type": "policy",
+        "t": decision.t_ns,
+        "tick": decision.tick,
+        "symbol": decision.symbol,
+        "side": decision.side,
+        "action": decision.action,
+        "plan": decision.plan,
+        "before": decision.before,
+        "mode": decision.mode,
+        "profile": decision.profile,
+        "regime": decision.regime,
+        "volatility": decision.volatility,
+        "source": decision.source,
+        "why": decision.why,
+        "stop": text(decision.stop),
+    }
+
+
+def _regime_line(decision: RegimeChanged) -> Line:
+    return {
+        "type": "regime",
+        "t": decision.t_ns,
+        "tick": decision.tick,
+        "symbol": decision.symbol,
+        "timeframe": decision.timeframe,
+        "regime": decision.regime,
+        "volatility": decision.volatility,
+        "since_ms": decision.since_ms,
+        **{name: getattr(decision, name) for name in MEASURES},
+    }
 
 
 def optional(value: Decimal | None) -> str | None:

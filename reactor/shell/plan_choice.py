@@ -47,6 +47,7 @@ class PlanChoice:
         self._override = override
         self._trigger = trigger
         self._plans: dict[tuple[str, Side], Plan] = {}
+        self._steering: Steering | None = None
         self.recorded: Mapping[str, Any] = recorded or {}
 
     def plan_for(self, symbol: str, side: Side) -> Plan:
@@ -111,7 +112,7 @@ class PlanChoice:
     # The exit policy --------------------------------------------------------------------------
 
     def steering(self) -> Steering:
-        """Regimes, and the policy that chooses plans where the configuration has one.
+        """Regimes, and the policy that chooses plans where the configuration has one: one for a session.
 
         It has no say where a plan is named: an override for all, or a symbol's or side's own.
 
@@ -120,9 +121,14 @@ class PlanChoice:
                 look at different price sources.
             PlanError: a plan that the configuration names for a mode is refused.
         """
-        if self._config.policy is None or self._override is not None:
-            return Steering(config=self._config.regime)
-        return Steering(config=self._config.regime, policy=self._policy(), covers=self._is_covered)
+        if self._steering is None:
+            named = self._config.policy is None or self._override is not None
+            self._steering = Steering(
+                config=self._config.regime,
+                policy=None if named else self._policy(),
+                covers=self._is_covered,
+            )
+        return self._steering
 
     def _is_covered(self, symbol: str, side: Side) -> bool:
         config = self._config.symbols.get(symbol)

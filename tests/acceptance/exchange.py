@@ -168,9 +168,7 @@ class Exchange:
         """Uses the control door; everything that follows from it is sent at once."""
         self.simulation.advance(self._clock.now_ms())
         text = "" if body is None else json.dumps(body)
-        response = self.simulation.request(
-            Request(method=method, path=f"/sim/{path}", body=text)
-        )
+        response = self.simulation.request(Request(method=method, path=f"/sim/{path}", body=text))
         self.server.flush()
         self.server._wake_when_due()
         answer = json.loads(response.body)

@@ -125,7 +125,11 @@ async def _(scene: Scene) -> None:
     await scene.dead()
 
 
-@point("rung: over REST, between its order and the journal", left="0.14", config={"orders": {"over": "rest"}})
+@point(
+    "rung: over REST, between its order and the journal",
+    left="0.14",
+    config={"orders": {"over": "rest"}},
+)
 async def _(scene: Scene) -> None:
     await scene.begin()
     await scene.unwritten(RUNG_1)
@@ -357,6 +361,4 @@ async def _(scene: Scene) -> None:
 
 def _in_flight(scene: Scene) -> bool:
     state = scene.guard.epochs().get(BTC)
-    return state is not None and (
-        state.orders.partial is not None or state.orders.full is not None
-    )
+    return state is not None and (state.orders.partial is not None or state.orders.full is not None)

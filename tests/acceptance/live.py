@@ -286,7 +286,9 @@ async def tidy(exchange: Exchange, *, late: int = 0) -> None:
         late: exit orders that may have come after their position was gone: a close whose outcome was unknown is
             sent again, and a human can be quicker.
     """
-    open_sides = {(one.symbol, one.side): abs(one.amount) for one in exchange.account.open_positions()}
+    open_sides = {
+        (one.symbol, one.side): abs(one.amount) for one in exchange.account.open_positions()
+    }
     await until(
         lambda: all(
             (stop.symbol, stop.position_side) in open_sides for stop in exchange.hard_stops()

@@ -23,7 +23,9 @@ READY = ("(stop_loss)", "(break_even)", "(trailing_stop)", "no position is open"
 
 def toml(value: dict[str, Any]) -> str:
     """A configuration file of these tables."""
-    lines = [f"{key} = {json.dumps(one)}" for key, one in value.items() if not isinstance(one, dict)]
+    lines = [
+        f"{key} = {json.dumps(one)}" for key, one in value.items() if not isinstance(one, dict)
+    ]
     for name, table in value.items():
         if isinstance(table, dict) and all(isinstance(one, dict) for one in table.values()):
             for part, inner in table.items():

@@ -24,7 +24,9 @@ PLANS = {"ETHUSDT": "trail", "BNBUSDT": "harvest", "DOTUSDT": "short_lived"}
 
 def beyond(entry: Decimal, share: str) -> Decimal:
     """A price this share away from an entry, on a grid that every symbol here has."""
-    return (entry * (1 + Decimal(share))).quantize(Decimal("0.0001") if entry < 1 else Decimal("0.001"))
+    return (entry * (1 + Decimal(share))).quantize(
+        Decimal("0.0001") if entry < 1 else Decimal("0.001")
+    )
 
 
 async def test_nine_positions_are_guarded_at_once(tmp_path: Path) -> None:

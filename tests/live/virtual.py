@@ -176,9 +176,7 @@ class World:
 
     def open(self, symbol: str, quantity: str, *, must: bool = True, **more: Any) -> Any:
         """Somebody trades on the account; a negative quantity sells."""
-        return self.control(
-            "position", {"symbol": symbol, "quantity": quantity, **more}, must=must
-        )
+        return self.control("position", {"symbol": symbol, "quantity": quantity, **more}, must=must)
 
     def price(self, symbol: str, price: str) -> None:
         """Moves a price."""

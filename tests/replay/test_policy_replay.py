@@ -59,6 +59,11 @@ SAW = [100.5 if number % 2 else 99.5 for number in range(40)]
 
 @pytest.fixture(name="tape")
 def _tape(tmp_path: Path) -> Path:
+    return steered_tape(tmp_path)
+
+
+def steered_tape(folder: Path) -> Path:
+    """Candles that are chop, a position's ticks, and words from outside."""
     said = {"command": "policy", "symbol": "BTCUSDT", "mode": "defensive_trail", "note": "desk"}
     until = {"expires_ms": T0_MS + 50_000}
     lines = [
@@ -71,7 +76,7 @@ def _tape(tmp_path: Path) -> Path:
         line(70, {"command": "policy", "symbol": "BTCUSDT", "mode": "moon"}, channel="control"),
         last(80, "100.3", 4),
     ]
-    return written(tmp_path, lines, config=CONFIG)
+    return written(folder, lines, config=CONFIG)
 
 
 def played(capfd: Capture, tape: Path, *words: str) -> Ran:
