@@ -22,17 +22,19 @@ COPY --from=build /opt/reactor /opt/reactor
 ENV PATH=/opt/reactor/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-# Recordings are mounted here, read-only; the shipped ones are here already. The root file system may be
-# read-only: nothing is written but what an option names (--out, --report), and /tmp by `reactor bench`.
+# Recordings are mounted in /tapes, read-only; the shipped ones are there already. The journal and the recordings of
+# a live process are in /data: mount a volume there. The rest of the root file system may be read-only.
 WORKDIR /tapes
 COPY fixtures ./fixtures
+RUN mkdir /data && chown 10001:10001 /data
+VOLUME /data
+ENV REACTOR_DATA_DIR=/data
 # A number, so that "runAsNonRoot" can be checked without the image's /etc/passwd.
 USER 10001:10001
-# As process 1, Python ignores a SIGTERM that nothing handles, and always handles SIGINT: with this
-# signal a stop is immediate, and no init in front of the one process is needed.
-STOPSIGNAL SIGINT
-# Nothing listens in a replay: healthy means that the program starts. A process that listens will be asked
-# over HTTP here instead.
-HEALTHCHECK --interval=60s --timeout=10s --start-period=5s --retries=3 CMD ["reactor", "--version"]
+# `reactor run` handles SIGTERM: exits in flight are seen through, hard stops stay, the journal is written.
+STOPSIGNAL SIGTERM
+# Healthy means that the running process is ready to be relied on: every position priced, protected, reconciled.
+# Commands that listen nowhere (replay, bench) are short and have no use for health: --no-healthcheck.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["reactor", "status", "--check"]
 ENTRYPOINT ["reactor"]
 CMD ["--help"]

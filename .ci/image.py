@@ -8,12 +8,16 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+HEALTHY_WITHIN_S = 60
 sys.path.insert(0, str(ROOT / "tests" / "packaging"))
 
 from dockerfile import Copy, Stage, context, copy_of, stages  # noqa: E402 - found by the line above
@@ -53,7 +57,7 @@ def copy_files(copy: Copy, workdir: Path, *, sent: list[str]) -> None:
 
 
 def run_as_user(stage: Stage, image: Path, workdir: Path) -> None:
-    """Runs the health check, the help and a replay as the image would."""
+    """Runs the help, a replay, and a live process that the health check looks at, as the image would."""
     user = user_id(int(stage.last("USER").partition(":")[0]))
     environment = {
         "PATH": f"{image}/opt/reactor/bin:/usr/bin:/bin",
@@ -62,24 +66,51 @@ def run_as_user(stage: Stage, image: Path, workdir: Path) -> None:
     }
     entry = json.loads(stage.last("ENTRYPOINT"))
     health = json.loads(stage.last("HEALTHCHECK").partition("CMD ")[2])
-    replay = [*entry, "replay", "fixtures/flash_crash.jsonl.zst", "--json"]
-    for command in (health, [*entry, *json.loads(stage.last("CMD"))], replay):
-        program = shutil.which(command[0], path=environment["PATH"])
-        assert program is not None, f"{command[0]} is not in the image"
+    program = shutil.which(entry[0], path=environment["PATH"])
+    assert program is not None, f"{entry[0]} is not in the image"
+    assert health[0] == entry[0]
+    who = {"user": user, "group": user, "extra_groups": None if user is None else []}
+
+    def run(*arguments: str) -> int:
         done = subprocess.run(
-            [program, *command[1:]],
+            [program, *arguments],
             cwd=workdir,
             env=environment,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
             capture_output=True,
             text=True,
             check=False,
+            **who,
         )
         last = (done.stdout or done.stderr).strip().splitlines()[-1:]
-        print(f"   {' '.join(command)} → {done.returncode} {' '.join(last)[:100]}", flush=True)
-        assert done.returncode == 0, done.stderr
+        print(f"   {' '.join(arguments)} → {done.returncode} {' '.join(last)[:100]}", flush=True)
+        return done.returncode
+
+    assert run(*json.loads(stage.last("CMD"))) == 0
+    assert run("replay", "fixtures/flash_crash.jsonl.zst", "--json") == 0
+    assert run(*health[1:]) == 1, "healthy with nothing running"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment["REACTOR_HTTP_PORT"] = str(port)
+    demo = subprocess.Popen(
+        [program, "demo", "--port", str(port)],
+        cwd=workdir,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        **who,
+    )
+    try:
+        end = time.monotonic() + HEALTHY_WITHIN_S
+        while run(*health[1:]) != 0:
+            assert demo.poll() is None, "the live process ended by itself"
+            assert time.monotonic() < end, "never healthy"
+            time.sleep(1)
+    finally:
+        started = time.monotonic()
+        demo.send_signal(getattr(signal, stage.last("STOPSIGNAL")))
+        code = demo.wait(timeout=30)
+    print(f"   stopped after {time.monotonic() - started:.1f} s → {code}", flush=True)
+    assert code == 0
 
 
 def user_id(wanted: int) -> int | None:

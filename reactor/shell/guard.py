@@ -505,7 +505,13 @@ class Guard:
         self._stopping = True
 
     def end(self) -> None:
-        """Does nothing more."""
+        """Says what is known of positions that just ended, then does nothing more."""
+        decisions = self.pump.finish()
+        # Until this moment timers fired: a replay's do so too, and no longer.
+        t_ns = self.pump.now_ns
+        self._write(t_ns, "link", msgspec.json.encode(Link(stream="process", state="ended")))
+        if decisions:
+            self._act(decisions, t_ns, 0, None)
         self._stopping = self._ended = True
         if self._timer is not None:
             self._timer.cancel()

@@ -12,8 +12,8 @@ from reactor.core.decisions import Side
 from reactor.shell.rest_seam import RestAnswer
 
 StreamRoute = Literal["market", "public"]
-LinkName = Literal["market", "public", "private", "order", "rest"]
-LinkState = Literal["up", "down", "silent", "source"]
+LinkName = Literal["market", "public", "private", "order", "rest", "process"]
+LinkState = Literal["up", "down", "silent", "source", "ended"]
 CommandName = Literal[
     "close", "close_stop", "set_stop", "pause", "resume", "outcome", "adopt", "ignore", "policy"
 ]
@@ -23,7 +23,8 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change of what is connected, as a tape's `link` line has it.
 
     Attributes:
-        state: up, down, silent (connected and mute), or source (a symbol's prices come from elsewhere now).
+        state: up, down, silent (connected and mute), source (a symbol's prices come from elsewhere now), or
+            ended (the process, in order: until then its timers fired).
         stream: which socket; `route` numbers are not told, a replay has no sockets.
         reason: why, in a phrase without credentials.
         symbol: whose source changed; `source`: to `stream` or `rest`.

@@ -28,45 +28,32 @@ from reactor.audit import (
     Started,
     Stopped,
 )
-from reactor.binance.sign import ws_api_text
 from reactor.binance.urls import Environment
 from reactor.clock import Clock
 from reactor.config import Config, SymbolConfig
 from reactor.core.budget import Budget
 from reactor.core.epoch_state import EpochState
 from reactor.core.exact import ZERO
-from reactor.core.hard_stop_values import HardStopState
 from reactor.core.ladder import Filters
-from reactor.core.silence import Silence
 from reactor.errors import BudgetExhausted, ConfigError, RestFailed
 from reactor.shell.assembly import StartState, live_pump, order_ids
-from reactor.shell.feeds.market_feed import MarketFeed
-from reactor.shell.feeds.order_socket import OrderSocket
-from reactor.shell.feeds.private_feed import PrivateFeed
-from reactor.shell.gateway.gateway import Gateway
 from reactor.shell.guard import Guard
-from reactor.shell.hard_stops import HardStopExecutor
 from reactor.shell.inbox import Command
 from reactor.shell.journal.journal import Journal
 from reactor.shell.keeping import Keeping
+from reactor.shell.parts import Listening, Outside, Sending, listening, sending
 from reactor.shell.plan_choice import PlanChoice
 from reactor.shell.protecting import Protecting
-from reactor.shell.reconciler import Reconciler
 from reactor.shell.recorded import filters_of
 from reactor.shell.recorder import Recorder
 from reactor.shell.recovering import recover
 from reactor.shell.rest.account_setup import AccountSetup, read_account_setup
 from reactor.shell.rest.client import RestClient
-from reactor.shell.rest.contracts import Contracts
 from reactor.shell.rest.credentials import Credentials
-from reactor.shell.rest.poller import Poller
 from reactor.shell.rest.server_time import ServerTime
-from reactor.shell.rest.warm_up import WarmUp
-from reactor.shell.rest.watchdog import Watchdog
 from reactor.shell.rest_seam import RestTransport
 from reactor.shell.tape_format import LiveSession
 from reactor.shell.transport.seam import Transport
-from reactor.shell.watching import Watching
 
 REACH_FIRST_S: Final = 0.5
 REACH_LAST_S: Final = 15.0
@@ -90,6 +77,7 @@ class LiveProcess:
     """
 
     guard: Guard
+    parts: Listening
 
     def __init__(
         self,
@@ -124,7 +112,6 @@ class LiveProcess:
         self.config = config
         self.environment = environment
         self._credentials = credentials
-        self._transport = transport
         self._rest_transport = rest_transport
         self._clock = clock
         self._chance = chance
@@ -146,10 +133,22 @@ class LiveProcess:
             rng=chance,
             recv_window_ms=config.orders.recv_window_ms,
         )
+        self._outside = Outside(
+            config=config,
+            environment=environment,
+            credentials=credentials,
+            transport=transport,
+            rest=self.rest,
+            clock=clock,
+            chance=chance,
+            audit=audit,
+            journal=journal,
+            say=say,
+        )
         self.setup = AccountSetup()
         self.recorder: Recorder | None = None
-        self.gateway: Gateway | None = None
-        self.hard_stops: HardStopExecutor | None = None
+        self.sending: Sending | None = None
+        self._private_up = asyncio.Event()
         self._notes: Counter[str] = Counter()
 
     # The whole life ---------------------------------------------------------------------------
@@ -215,7 +214,7 @@ class LiveProcess:
             await asyncio.sleep(0.02)
 
     def _in_flight(self) -> bool:
-        return self.gateway is not None and any(
+        return self.sending is not None and any(
             machine.orders.partial is not None or machine.orders.full is not None
             for machine in self.guard.positions.values()
         )
@@ -224,8 +223,8 @@ class LiveProcess:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self.gateway is not None:
-            await self.gateway.close()
+        if self.sending is not None:
+            await self.sending.gateway.close()
         if hasattr(self, "guard"):
             self.keeping.save()
             self.guard.end()
@@ -255,8 +254,8 @@ class LiveProcess:
         await self.server_time.sync(self.rest)
 
     async def _read_contracts(self) -> None:
-        if not await self.contracts.refresh():
-            raise RestFailed(self.contracts.problem)
+        if not await self.parts.contracts.refresh():
+            raise RestFailed(self.parts.contracts.problem)
 
     async def _start_state(self) -> StartState:
         """What the journal left, completed by what the exchange knows of it."""
@@ -313,130 +312,57 @@ class LiveProcess:
                 secrets=frozenset({self._credentials.api_key.encode()}),
                 now_ns=clock.now_ns(),
             )
-        feed = (self._transport, self.environment)
-        rest_parts = (self.rest, self.guard, audit, clock)
-        self.market_feed = MarketFeed(*feed, self.guard, audit, clock, config.streams, self._chance)
-        self.private_feed = PrivateFeed(
-            *feed,
-            self.rest,
+        self.parts = listening(
+            self._outside,
             self.guard,
-            audit,
-            clock,
-            config.streams,
-            self._chance,
+            self.plans,
             add_secret=self._add_secret,
             on_gap=self._on_gap,
         )
-        self.contracts = Contracts(*rest_parts, watched=self.guard.symbols)
-        self.warm_up = WarmUp(*rest_parts)
-        self.watching = Watching(
-            self.guard,
-            config=config,
-            plans=self.plans,
-            market_feed=self.market_feed,
-            warm_up=self.warm_up,
-            contracts=self.contracts,
-            rest=self.rest,
-            say=self._say,
-        )
-        self.poller = Poller(*rest_parts, triggers=self.guard.triggers)
-        self.watchdog = Watchdog(
-            Silence(blind_ms=config.streams.blind_ms),
-            self.poller,
-            self.guard,
-            audit,
-            clock,
-            ages=self._ages,
-            replace=self._replace,
-        )
-        self.reconciler = Reconciler(
-            rest=self.rest,
-            guard=self.guard,
-            audit=audit,
-            clock=clock,
-            instance=config.instance,
-            every_s=config.account.reconcile_s,
-        )
-        self._private_up = asyncio.Event()
+        self.reconciler = self.parts.reconciler
         if config.mode == "live":
-            self._build_orders(pump.contracts)
+            self.sending = sending(
+                self._outside,
+                self.guard,
+                contracts=pump.contracts,
+                ask_position=self.reconciler.want,
+            )
+        stops = None if self.sending is None else self.sending.hard_stops
+        self.reconciler.stops = stops
         self.protecting = Protecting(
             self.guard,
-            stops=self.hard_stops,
+            stops=stops,
             config=config.hard_stop,
             audit=audit,
             clock=clock,
-            contracts=self.contracts.filters,
+            contracts=self.parts.contracts.filters,
             hedge=lambda: pump.account.hedge,
             blind_ms=config.streams.blind_ms,
         )
-        self.reconciler.stops = self.hard_stops
-        self.guard.attach(sender=self.gateway, writer=self.recorder)
+        gateway = None if self.sending is None else self.sending.gateway
+        self.guard.attach(sender=gateway, writer=self.recorder)
         audit.watch(self._on_audit)
-
-    def _build_orders(self, contracts: dict[str, Any]) -> None:
-        config = self.config
-        credentials = self._credentials
-        logs_on = credentials.kind == "ED25519"
-        self.order_socket = OrderSocket(
-            self._transport,
-            self.environment,
-            self.guard,
-            self.audit,
-            self._clock,
-            config.streams,
-            self._chance,
-            logon=self._logon if logs_on else None,
-            on_up=lambda: None,
-            on_down=self._on_order_socket_down,
-            answer_timeout_s=config.orders.answer_timeout_ms / 1000,
-        )
-        self.gateway = Gateway(
-            config=config,
-            socket=self.order_socket,
-            rest=self.rest,
-            signer=None if logs_on else credentials,
-            inbox=self.guard,
-            audit=self.audit,
-            clock=self._clock,
-            hedge=lambda: self._pump.account.hedge,
-            contracts=contracts,
-        )
-        if not config.hard_stop.enabled:
-            return
-        self.hard_stops = HardStopExecutor(
-            rest=self.rest,
-            inbox=self.guard,
-            audit=self.audit,
-            clock=self._clock,
-            instance=config.instance,
-            config=config.hard_stop,
-            ask_position=self.reconciler.want,
-            on_state=lambda state: self.journal.put_hard_stop(state.symbol, state.side, state),
-        )
-        left = self.journal.load()
-        states = [left.hard_stop(*key, HardStopState) for key in left.hard_stops]
-        self.hard_stops.restore(state for state in states if state is not None)
 
     def _works(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         """Everything that runs for as long as the process does."""
+        parts = self.parts
         works: list[tuple[str, Coroutine[Any, Any, None]]] = [
-            ("market feed", self.market_feed.run()),
-            ("private feed", self.private_feed.run()),
+            ("market feed", parts.market_feed.run()),
+            ("private feed", parts.private_feed.run()),
             ("server time", self.server_time.run(self.rest)),
-            ("contracts", self.contracts.run()),
-            ("warm-up", self.warm_up.run()),
-            ("poller", self.poller.run()),
-            ("watchdog", self.watchdog.run()),
-            ("reconciler", self.reconciler.run()),
+            ("contracts", parts.contracts.run()),
+            ("warm-up", parts.warm_up.run()),
+            ("poller", parts.poller.run()),
+            ("watchdog", parts.watchdog.run()),
+            ("reconciler", parts.reconciler.run()),
+            ("watching", parts.watching.run()),
             ("protection", self.protecting.run()),
-            ("watching", self.watching.run()),
             ("keeping", self.keeping.run()),
         ]
-        if self.gateway is not None:
-            works.append(("order socket", self.order_socket.run()))
-        if self.hard_stops is not None:
-            works.append(("hard stops", self.hard_stops.run()))
+        if self.sending is not None:
+            works.append(("order socket", self.sending.order_socket.run()))
+            if self.sending.hard_stops is not None:
+                works.append(("hard stops", self.sending.hard_stops.run()))
         return works
 
     async def _take_up(self, start: StartState) -> None:
@@ -454,17 +380,17 @@ class LiveProcess:
             self._doubt(state)
         self.reconciler.want("start")
         await self.reconciler.done.wait()
-        await self.watching.begin()
-        if self.hard_stops is not None:
-            self.hard_stops.know_positions()
+        await self.parts.watching.begin()
+        if self.sending is not None and self.sending.hard_stops is not None:
+            self.sending.hard_stops.know_positions()
         self.protecting.look()
 
     def _doubt(self, state: EpochState) -> None:
         """An exit that was in flight when the last process ended: nobody knows what became of it."""
         for order in (state.orders.partial, state.orders.full):
-            if order is None or self.gateway is None:
+            if order is None or self.sending is None:
                 continue
-            self.gateway.restore(order.exit, sent_ns=order.exit.t_ns)
+            self.sending.gateway.restore(order.exit, sent_ns=order.exit.t_ns)
             self.guard.command(
                 Command(
                     command="outcome",
@@ -478,25 +404,14 @@ class LiveProcess:
 
     # While it runs ----------------------------------------------------------------------------
 
-    def _ages(self) -> dict[str, int | None]:
-        seen = self.guard.mark_seen_ns
-        return {symbol: seen.get(symbol) for symbol in self.guard.symbols()}
-
     def _on_audit(self, event: AuditEvent) -> None:
         """A refused order may mean that the contract's rules are others now."""
         if isinstance(event.what, OrderAnswered) and event.what.code is not None:
-            self.contracts.on_code(event.what.code)
-
-    def _replace(self, route: str, reason: str) -> None:
-        self.market_feed.replace("public" if route == "public" else "market", reason)
+            self.parts.contracts.on_code(event.what.code)
 
     def _on_gap(self, cause: str) -> None:
         self._private_up.set()
         self.reconciler.want(cause)
-
-    def _on_order_socket_down(self, identities: tuple[str, ...]) -> None:
-        if self.gateway is not None:
-            self.gateway.on_socket_down(identities)
 
     def _add_secret(self, secret: bytes) -> None:
         if self.recorder is not None:
@@ -508,16 +423,6 @@ class LiveProcess:
         count = self._notes[kind]
         if count == 10 ** (len(str(count)) - 1):
             self.audit.publish(Noted(kind=kind, text=text, count=count), t_ns=self._clock.now_ns())
-
-    def _logon(self, request_id: str) -> bytes:
-        params: dict[str, str | int] = {
-            "apiKey": self._credentials.api_key,
-            "timestamp": self.server_time.timestamp_ms(self._clock.now_ns()),
-            "recvWindow": self.config.orders.recv_window_ms,
-        }
-        signature = self._credentials.sign(ws_api_text(params))
-        params["signature"] = signature
-        return orjson.dumps({"id": request_id, "method": "session.logon", "params": params})
 
     # What is asked ----------------------------------------------------------------------------
 

@@ -199,12 +199,17 @@ class Pump:
         self.now_ns = now_ns
 
     def on_time(self, now_ns: int) -> Sequence[Decision]:
-        """Fires what is due at or before this receive time."""
-        decisions = self.engine.on_time(now_ns)
-        if now_ns >= self._book_due_ns:
-            decisions = [*decisions, *self.account.book.on_time(now_ns)]
+        """Fires what is due at or before this receive time, in the order in which it was due."""
+        if now_ns < self._book_due_ns:
+            return self.engine.on_time(now_ns)
+        decisions: list[Decision] = []
+        while self._book_due_ns <= now_ns:
+            # However late it is looked at: a position's end is named before what is due after it.
+            due_ns = self._book_due_ns
+            decisions += self.engine.on_time(due_ns)
+            decisions += self.account.book.on_time(due_ns)
             self._note_book_due()
-        return decisions
+        return [*decisions, *self.engine.on_time(now_ns)]
 
     def finish(self) -> Sequence[Decision]:
         """The input is over: what still waits for news is told as it is known."""
@@ -487,9 +492,7 @@ class Pump:
         except FAULTS:
             self._unreadable(number, "link", "not a recorded link state")
             return ()
-        if link.state == "source":
-            return ()
-        if link.state != "up":
+        if link.state not in {"up", "source", "ended"}:
             self._note("link", f"{self.place} {number}: {link.stream or 'socket'} {link.state}")
             if link.stream not in {"private", "order", "rest"}:
                 self.engine.on_interruption()

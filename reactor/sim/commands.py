@@ -99,13 +99,8 @@ def build(args: argparse.Namespace) -> "Server":
         ConfigError: An option cannot be used.
         TapeError: The tape cannot.
     """
-    try:
-        from reactor.sim.server import Server  # noqa: PLC0415 -- aiohttp is an extra
-    except ImportError as error:
-        raise ConfigError(
-            "the simulator needs its extra: pip install 'exit-reactor[sim]'"
-        ) from error
-    from reactor.sim.clock import RealClock, VirtualClock  # noqa: PLC0415 -- see above
+    from reactor.sim.clock import RealClock, VirtualClock  # noqa: PLC0415 -- keeps --help quick
+    from reactor.sim.server import Server  # noqa: PLC0415 -- keeps --help quick
     from reactor.sim.simulation import Simulation  # noqa: PLC0415
 
     if not 0 <= args.port <= 65535:

@@ -76,14 +76,10 @@ def load_public_key(pem: str) -> Any:
     Raises:
         ConfigError: The text is no public key, or the extra that reads keys is not installed.
     """
-    try:
-        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 -- an extra
-            load_pem_public_key,
-        )
-    except ImportError as error:
-        raise ConfigError(
-            "Ed25519 and RSA keys need the 'sim' extra: pip install 'exit-reactor[sim]'"
-        ) from error
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 -- for such keys alone
+        load_pem_public_key,
+    )
+
     try:
         return load_pem_public_key(pem.encode())
     except ValueError as error:
@@ -91,9 +87,9 @@ def load_public_key(pem: str) -> Any:
 
 
 def _verify_asymmetric(kind: str, pem: str, payload: bytes, signature: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 -- an extra
-    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 -- an extra
-    from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415 -- an extra
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 -- for such keys alone
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 -- for such keys alone
+    from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415 -- for such keys alone
 
     key = load_public_key(pem)
     try:

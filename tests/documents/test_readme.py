@@ -14,7 +14,15 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECORDINGS = ROOT.parent / "shared" / "data" / "ws_hftbacktest"
 
-SLOW = {"bench": "runs for a while; tests/bench measures it", "sim": "serves until it is stopped"}
+SLOW = {
+    "bench": "runs for a while; tests/bench measures it",
+    "sim": "serves until it is stopped",
+    "demo": "runs for as long as it is told to; tests/live runs it",
+    **dict.fromkeys(
+        ("doctor", "run", "status", "positions", "pause", "set-stop", "flatten", "explain", "why"),
+        "needs an exchange or a running process; tests/acceptance has both",
+    ),
+}
 
 
 def blocks(language: str) -> list[str]:
@@ -46,7 +54,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_first_command_is_the_main_job_and_the_second_the_tests() -> None:
     first, second = (block.strip() for block in blocks("sh")[:2])
     assert first.startswith("python3 -m venv ")
-    assert first.endswith("reactor replay fixtures/flash_crash.jsonl.zst")
+    assert first.endswith("reactor demo --seconds 60")
     assert second.endswith("python -m pytest")
     assert "\n" not in first + second
 

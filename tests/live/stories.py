@@ -48,7 +48,7 @@ FAULTS: Final[dict[str, tuple[FaultRule, ...]]] = {
     ),
     "partial fills": (fault("partial_fill", fraction=0.4, count=0, probability=0.7),),
     "errors": _errors(-1008, -1021, -2022, count=4),
-    "errors of the rules": _errors(-4131, -4061, -1111, -1007, -1001, -4164),
+    "errors of the rules": _errors(-4131, -4061, -1111, -1007, -1001, -4164, text="refused on request"),
     "too many": (
         *_errors(-1015, count=2, status=429),
         fault("error", {"method": "GET"}, code=-1003, status=429, count=3, probability=0.2),
@@ -135,7 +135,7 @@ async def _deeds(world: World, chance: random.Random, *, seconds: float) -> None
             _move(world, chance, symbol)
         elif deed < 0.90:
             how = chance.choice(("close", "reset", "half_open"))
-            route = chance.choice(("market", "private", "public", "ws-api"))
+            route = chance.choice(("market", "private", "public", "api"))
             world.control("connections", {"how": how, "route": route})
         elif deed < 0.94:
             world.control("funding", {"symbol": symbol})
@@ -167,7 +167,7 @@ def _command(world: World, chance: random.Random, symbol: str) -> None:
         return
     symbol, side = chance.choice(sorted(guard.positions))
     command = chance.choice(("close", "pause", "resume", "resume", "set_stop"))
-    price = None
+    price = ""
     if command == "set_stop":
         last = world.simulation.exchange.markets[symbol].last
         price = str(last * Decimal(chance.choice(("0.97", "1.03"))))

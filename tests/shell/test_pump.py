@@ -293,6 +293,20 @@ def test_without_its_fill_an_end_is_external_after_a_second_whatever_comes() -> 
         assert rig.feed(order(4, "1", "97", 5, rp="-3")) == []
 
 
+@pytest.mark.parametrize("looks", [(5.0,), (3.0, 3.5, 5.0), (3.2, 4.0, 5.0)])
+def test_however_late_the_clock_is_looked_at_what_is_due_first_comes_first(
+    looks: tuple[float, ...],
+) -> None:
+    rig = Rig(f"{STOP_1}[time_stop]\nseconds = 2.5\n")
+    ended = row("1", "100", side="LONG")
+    rig.feed(account(0, ended), account(1, row("-1", "100", side="SHORT")), tick(1, "100"))
+    rig.feed(account(2, row("0", side="LONG")))
+    told = [
+        said(one) for second in looks for one in rig.pump.on_time(T0_NS + round(second * SECOND_NS))
+    ]
+    assert told == ["2 closed LONG external None", "3.5 exit SHORT time_stop 1 @ 100"]
+
+
 def test_an_end_at_the_end_of_the_input_is_told() -> None:
     rig = Rig()
     rig.feed(account(0, row("1", "100")), tick(1, "100"), account(2, row("0")))

@@ -3,7 +3,9 @@
 from msgspec import Struct
 
 from reactor.binance.decode import decode_rest
+from reactor.binance.failures import Reaction, reaction
 from reactor.binance.rest_account_messages import AccountConfig
+from reactor.errors import RestFailed
 from reactor.shell.inbox import Inbox
 from reactor.shell.rest.client import RestClient, failure_of
 from reactor.shell.rest.mends import in_words
@@ -11,6 +13,10 @@ from reactor.shell.rest.mends import in_words
 PATH = "/fapi/v1/accountConfig"
 WEIGHT = 5
 """`positionSide/dual` says less and costs 30."""
+
+
+PASSING = frozenset({Reaction.ASK, Reaction.PAUSE, Reaction.WAIT_RATE, Reaction.WAIT_BAN})
+"""Refusals that say something about this moment and nothing about the account."""
 
 
 class AccountSetup(Struct, frozen=True, kw_only=True):
@@ -42,11 +48,16 @@ async def read_account_setup(client: RestClient, inbox: Inbox | None = None) -> 
         The set-up, or why it cannot be read, in `problems`.
 
     Raises:
-        RestFailed: no answer. BudgetExhausted: our share is used up, or we are banned.
+        RestFailed: no answer, or one of a moment that passes. BudgetExhausted: our share is used up, or we are banned.
     """
     answer = await client.get(PATH, weight=WEIGHT, purpose="account", signed=True)
     failure = failure_of(answer)
     if failure is not None:
+        if (
+            reaction(code=failure.code, status=failure.status, text=failure.msg, full=False)
+            in PASSING
+        ):
+            raise RestFailed(in_words(failure))
         return AccountSetup(problems=(f"account: {in_words(failure)}",))
     body = decode_rest("GET", PATH, answer.status, answer.body)
     if not isinstance(body, AccountConfig):

@@ -194,6 +194,19 @@ def test_a_refused_key_is_one_line_with_its_mend(code: int) -> None:
     test()
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [(429, -1003), (503, -1008), (418, -1003), (408, -1007)]
+)
+def test_a_refusal_of_this_moment_is_asked_again_by_who_asked(status: int, code: int) -> None:
+    @virtually
+    async def test() -> None:
+        reply = RestReply(status, {}, b'{"code":%d,"msg":"Not now."}' % code)
+        with pytest.raises(RestFailed, match=r"Not now|[Tt]oo many|banned"):
+            await read_account_setup(Room(transport=ScriptedRest(reply)).client)
+
+    test()
+
+
 @virtually
 async def test_no_answer_is_the_callers_to_handle() -> None:
     room = Room(transport=ScriptedRest(RestFailed("GET 127.0.0.1/x: no answer in time")))
