@@ -11,11 +11,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from reactor.audit import Audit, Watcher
+import structlog
+
+from reactor.audit import AlarmRaised, Audit, Watcher
 from reactor.binance.urls import environment
 from reactor.clock import SystemClock
 from reactor.config import Config
-from reactor.errors import ConfigError, JournalError
+from reactor.errors import BadInputError, ConfigError, JournalError
 from reactor.shell.guard_steering import GuardSteering
 from reactor.shell.journal.journal import Journal
 from reactor.shell.process import LiveProcess
@@ -25,6 +27,8 @@ from reactor.shell.transport.choose import create_transport
 from reactor.watch.oversight import Oversight, alongside
 
 Say = Callable[[str], None]
+
+CRASHED = 1
 
 CLOSE_S = 1.0
 """How long the journal may take for its last rows: the whole end is bounded by five seconds."""
@@ -135,14 +139,26 @@ async def live(
             tell(f"status, metrics and control at {at}")
 
         async def guarded() -> None:
-            await process.run(told)
+            try:
+                await process.run(told)
+            except BadInputError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a bug of ours; whoever restarts goes on from the journal
+                crashes.append(error)
+                text = f"{type(error).__name__}: {error}"
+                audit.publish(
+                    AlarmRaised(kind="crash", text=f"the process ends: {text}", key="crash"),
+                    t_ns=clock.now_ns(),
+                )
+                structlog.get_logger("reactor").error("crash", exc_info=error)
             await oversight.drain()
 
+        crashes: list[Exception] = []
         await alongside(oversight.works(), guarded)
     finally:
         journal.close(timeout_s=CLOSE_S)
         oversight.close()
-    return 0
+    return CRASHED if crashes else 0
 
 
 def _open_journal(config: Config, clock: SystemClock, tell: Say) -> Journal:

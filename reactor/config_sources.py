@@ -24,6 +24,7 @@ OTHER_VARIABLES: Final = frozenset(
         "REACTOR_CONFIG",
         "REACTOR_HTTP_TOKEN",
         "REACTOR_HTTP_TOKEN_FILE",
+        "REACTOR_HTTP_URL",
         "REACTOR_NEW_EXAMPLES",
     }
 )
@@ -93,7 +94,9 @@ def _put(tables: dict[str, Any], name: str, text: str) -> None:
                 if isinstance(inner, dict):
                     inner[key] = _value(text, fields[key])
                 return
-    raise ConfigError(f"{name}: there is no such key; see docs/operations.md for those there are")
+    raise ConfigError(
+        f"{name}: there is no such key; see docs/configuration.md for those there are"
+    )
 
 
 def _is_table(kind: Any) -> bool:

@@ -48,6 +48,20 @@ _Content = tuple[Decimal, Decimal, Decimal | None]
 """Amount, entry and profit so far: what tells two reports of the same millisecond apart."""
 
 
+class Reported(msgspec.Struct, frozen=True, kw_only=True):
+    """What the exchange last said of an open position.
+
+    Attributes:
+        quantity: in base units. `entry`: average entry price.
+        heard_ns: when it said so. `t_ms`: its own time of it. 0 where unknown.
+    """
+
+    quantity: Decimal
+    entry: Decimal
+    heard_ns: int
+    t_ms: int
+
+
 class _Ending:
     """An epoch that is over, and what its trades have not told yet.
 
@@ -92,6 +106,8 @@ class AccountBook:
         self._virtual = VirtualPositions() if self._management.virtual else None
         # Until a report or a snapshot comes, trades themselves move positions.
         self._has_reports = self._management.reported
+        # What a live session hears of before its first snapshot was open before it began.
+        self._adopts = self._management.reported
         self.unmanaged: dict[tuple[str, Side], PositionReport] = {}
         self._amounts: dict[_Key, tuple[Decimal, Decimal]] = {}
         self._owners: dict[tuple[str, Side], str] = {}
@@ -127,7 +143,7 @@ class AccountBook:
         self._amounts[machine.symbol, position_side] = (signed, machine.entry)
 
     def know_virtual(self, real: Mapping[tuple[str, Side], Decimal]) -> None:
-        """Takes the real positions whose virtual ones an earlier process had closed."""
+        """Takes the real sizes behind the positions that an earlier process had, or had closed, virtually."""
         if self._virtual is not None:
             for (symbol, side), size in real.items():
                 self._virtual.know(symbol, side, size)
@@ -149,15 +165,20 @@ class AccountBook:
             for symbol in {*newest, *self._counted}
         }
 
-    def heard_ns(self, symbol: str, side: Side) -> int:
-        """When a position was last reported; 0 where it never was."""
-        return self._heard_ns.get((symbol, self.position_side(symbol, side)), 0)
-
-    def reported_quantity(self, symbol: str, side: Side) -> Decimal | None:
-        """What the exchange last said is open on a side; None where it never said."""
-        position_side = self.position_side(symbol, side)
-        known = self._amounts.get((symbol, position_side))
-        return None if known is None else held(known[0], position_side, side)
+    def reported(self) -> dict[tuple[str, Side], Reported]:
+        """What the exchange last said is open, guarded or not."""
+        known: dict[tuple[str, Side], Reported] = {}
+        for (symbol, position_side), (amount, entry) in self._amounts.items():
+            for side in sides(position_side):
+                quantity = held(amount, position_side, side)
+                if quantity:
+                    known[symbol, side] = Reported(
+                        quantity=quantity,
+                        entry=entry,
+                        heard_ns=self._heard_ns.get((symbol, position_side), 0),
+                        t_ms=self._newest_ms.get((symbol, position_side), 0),
+                    )
+        return known
 
     def since_ms(self, symbol: str) -> int:
         """From when on a symbol's trades may belong to an epoch that is open, or waits for its trades.
@@ -244,11 +265,11 @@ class AccountBook:
                 continue
             if self._holds(symbol, side, position_side):
                 self._end(symbol, side, Reason.FLIP if flips else None, t_ns, out)
-            elif self._owners.get((symbol, side), position_side) == position_side:
+            if self._is_row_of(symbol, side, position_side):
                 self._engine.unexpect(symbol, side)
                 self.unmanaged.pop((symbol, side), None)
-            if self._virtual is not None:
-                self._virtual.size(symbol, side, ZERO, None)
+                if self._virtual is not None:
+                    self._virtual.forget(symbol, side)
         for side in sides(position_side):
             quantity = held(amount, position_side, side)
             if quantity:
@@ -262,6 +283,7 @@ class AccountBook:
                     liquidation_price=liquidation_price,
                     margin=margin,
                     snapshot=snapshot,
+                    adopted=snapshot or self._adopts,
                 )
                 self._tell(report, position_side, out)
         return out
@@ -283,6 +305,8 @@ class AccountBook:
             asked_ns: when the question left, where known.
         """
         self._has_reports = True
+        if symbols is None:
+            self._adopts = False
         out: list[Decision] = []
         for (symbol, position_side), (amount, _) in tuple(self._amounts.items()):
             asked = symbols is None or symbol in symbols
@@ -318,32 +342,52 @@ class AccountBook:
 
         In hedge mode a symbol's BOTH row is always flat, and says nothing about its LONG and SHORT.
         """
-        key = (symbol, side)
-        owner = self._owners.get(key, position_side)
-        return key in self._engine.positions and owner == position_side
+        return (symbol, side) in self._engine.positions and self._is_row_of(
+            symbol, side, position_side
+        )
+
+    def _is_row_of(self, symbol: str, side: Side, position_side: str) -> bool:
+        """Whether rows of this position side tell of a side: BOTH does not where that has its own row."""
+        owner = self._owners.get((symbol, side))
+        if owner is None:
+            owner = side if self._amounts.get((symbol, side), (ZERO, ZERO))[0] else position_side
+        return owner == position_side
 
     def _tell(self, report: PositionReport, position_side: str, out: list[Decision]) -> None:
         """Passes an open position on to the engine, and keeps the books of its trades."""
         key = (report.symbol, report.side)
         machine = self._engine.positions.get(key)
+        quantity = (
+            self._engine.awaited_quantity(*key) if machine is None else machine.orders.quantity
+        )
+        if quantity is None and not self._is_ours(report):
+            self.unmanaged[key] = report
+            return
+        self.unmanaged.pop(key, None)
         if self._virtual is not None:
-            quantity = None if machine is None else machine.orders.quantity
             size = self._virtual.size(*key, report.quantity, quantity)
             if not size:
                 return
             report = msgspec.structs.replace(report, quantity=size)
-        if machine is None and not self._management.manages(*key, report.quantity, report.entry):
-            self.unmanaged[key] = report
-            return
-        self.unmanaged.pop(key, None)
         if machine is None:
             # What is still unnamed belongs to the epoch before this one.
             self._name(key, None, out)
             self._owners[key] = position_side
         out += self._engine.on_position(report)
+        if key in self._engine.ignored:
+            self.unmanaged[key] = report
         t_ns, paid = self._early_costs.pop((report.symbol, position_side), (0, ZERO))
         if paid and report.t_ns - t_ns < NAMING_NS:
             self._engine.on_cost(report.symbol, report.side, paid)
+
+    def _is_ours(self, report: PositionReport) -> bool:
+        """Whether a position without an epoch is to be taken, or was taken and closed virtually."""
+        key = (report.symbol, report.side)
+        if key in self._engine.ignored:
+            return False
+        if self._virtual is not None and key in self._virtual:
+            return True
+        return self._management.manages(*key, report.quantity, report.entry)
 
     # Trades -----------------------------------------------------------------------------------
 

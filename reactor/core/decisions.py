@@ -138,7 +138,7 @@ class OrdersCancelled(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="
 
 
 class Alarm(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="alarm"):
-    """Something a person should know: it is never silently fine."""
+    """Something a person should know: it is never silently fine. `kind`: a stable word, where it has one."""
 
     t_ns: int
     tick: int
@@ -146,6 +146,7 @@ class Alarm(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="alarm"):
     side: Side | None
     epoch: int | None
     what: str
+    kind: str = ""
 
 
 class PolicyChanged(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="policy"):

@@ -20,6 +20,7 @@ from reactor.core.candles import Candle, CandleSeries
 from reactor.core.decisions import Alarm, Decision, Reason, Side
 from reactor.core.events import OnAdopt, PositionReport
 from reactor.core.exact import from_float, text
+from reactor.core.gap import Gaps, Span, Window
 from reactor.core.ladder import Filters
 from reactor.core.lifecycle import Event
 from reactor.core.machine import Machine
@@ -54,6 +55,7 @@ class Engine:
             the Unix epoch).
         positions: the machines of the open epochs by (symbol, side).
         facts: what was told of symbols that ladder rules may ask for; whoever feeds the engine fills it.
+        ignored: positions that adoption left alone: until they are flat, nothing opens an epoch for them.
     """
 
     __slots__ = (
@@ -61,6 +63,7 @@ class Engine:
         "_epochs",
         "_fills",
         "_filters_for",
+        "_gaps",
         "_inputs_for",
         "_last",
         "_mark",
@@ -72,6 +75,7 @@ class Engine:
         "_steering_due_ns",
         "due_ns",
         "facts",
+        "ignored",
         "positions",
     )
 
@@ -111,6 +115,7 @@ class Engine:
         self._order_ids = order_ids
         self._on_adopt = on_adopt
         self._epochs = 0
+        self._gaps = Gaps()
         self._markets = Markets(self._standing_plan, fixed_atr or {}, steering)
         # The tick path looks its market up without a call.
         self._last, self._mark, self._book = (
@@ -120,6 +125,7 @@ class Engine:
         )
         self.positions: dict[tuple[str, Side], Machine] = {}
         self.facts: dict[str, dict[str, Decimal | str]] = {}
+        self.ignored: set[tuple[str, Side]] = set()
         self.due_ns = NEVER_NS
 
     # Ticks ------------------------------------------------------------------------------------
@@ -300,6 +306,9 @@ class Engine:
             return out
         if market.ticks and t_event_ms <= market.t_event_ms:
             market.duplicates += 1
+            if t_event_ms == market.t_event_ms:
+                # Nothing happened since: the price that is known is the price of now.
+                market.t_recv_ns = t_recv_ns
             return out
         self._take(market, price, ask, market.last_id, t_event_ms, t_recv_ns, out)
         if source == "mark":
@@ -495,7 +504,9 @@ class Engine:
         out = self._due(report.t_ns)
         machine = self.positions.get((report.symbol, report.side))
         if machine is None:
-            if report.quantity > 0:
+            if not report.quantity:
+                self.unexpect(report.symbol, report.side)
+            elif (report.symbol, report.side) not in self.ignored:
                 self._open_reported(report, out)
             return out
         market = self._markets.of_machine(machine)
@@ -533,7 +544,7 @@ class Engine:
         quote = market.quote()
         price = None if quote is None else quote.long if report.side == "LONG" else quote.short
         waits = self._stop_awaiting(market, report.side)
-        adopts = self._on_adopt if report.snapshot or waits else None
+        adopts = self._on_adopt if report.snapshot or report.adopted or waits else None
         position = Awaited(
             report.side,
             report.quantity,
@@ -550,7 +561,8 @@ class Engine:
         self._settle(market)
 
     def unexpect(self, symbol: str, side: Side) -> None:
-        """Forgets a position that waits for its market's first price: it is flat by now."""
+        """Forgets a position that waits for its market's first price, or is ignored: it is flat by now."""
+        self.ignored.discard((symbol, side))
         for market in self._markets:
             if market.symbol == symbol and self._stop_awaiting(market, side):
                 self._settle(market)
@@ -558,6 +570,14 @@ class Engine:
     def awaited(self) -> set[str]:
         """The symbols of positions that wait for their market's first price."""
         return {market.symbol for market in self._markets if market.awaited}
+
+    def awaited_quantity(self, symbol: str, side: Side) -> Decimal | None:
+        """The size of a position that waits for its market's first price; None where none does."""
+        for market in self._markets:
+            for position in market.awaited:
+                if market.symbol == symbol and position.side == side:
+                    return position.quantity
+        return None
 
     def _stop_awaiting(self, market: Market, side: Side) -> bool:
         waiting = [position for position in market.awaited if position.side == side]
@@ -607,6 +627,7 @@ class Engine:
         held: list[Decision] = []
         if position.adopts is not None:
             if position.adopts == "ignore" and machine.is_under_water:
+                self.ignored.add((machine.symbol, machine.side))
                 out.append(_ignored(machine, t_ns=t_ns))
                 return
             machine.adopt(position.adopts, t_ns=t_ns, out=held)
@@ -620,6 +641,7 @@ class Engine:
         self.positions[machine.symbol, machine.side] = machine
         market.machines.append(machine)
         market.machines.sort(key=lambda machine: machine.side)
+        self._gaps.opened(market, machine)
 
     def restore(self, machine: Machine) -> None:
         """Takes up the machine of an epoch that was open when the process ended."""
@@ -734,6 +756,23 @@ class Engine:
         for market in self._markets:
             for series in market.series.values():
                 series.interrupt()
+
+    def on_blind(self, symbol: str, source: Source) -> None:
+        """A symbol's prices stopped coming: how its positions stand now is what `on_gap` begins with."""
+        market = self._markets.get(source, symbol)
+        if market is not None:
+            self._gaps.begin(market)
+
+    def on_gap(
+        self, symbol: str, source: Source, spans: Sequence[Span], window: Window, *, t_ns: int
+    ) -> Sequence[Decision]:
+        """Takes the prices of a gap, in order: what a position may still make of them (`core.gap`)."""
+        out = self._due(t_ns)
+        market = self._markets.get(source, symbol)
+        if market is not None:
+            self._gaps.audit(market, spans, window, t_ns=t_ns, out=out)
+            self._settle(market)
+        return out
 
     def on_cost(self, symbol: str, side: Side, paid: Decimal) -> None:
         """Counts commission or funding paid for a position (negative when received), in quote units."""

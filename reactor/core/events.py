@@ -21,6 +21,7 @@ class PositionReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         liquidation_price, margin: of the whole position, where known.
         cause: why it became flat, where the reporter knows; a flat position ends its epoch so named.
         snapshot: whether this is an answer to a question (younger than every order known to be done).
+        adopted: whether a position that is not known was open before anybody watched it.
     """
 
     symbol: str
@@ -33,3 +34,4 @@ class PositionReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     margin: Decimal | None = None
     cause: Reason = Reason.EXTERNAL
     snapshot: bool = False
+    adopted: bool = False

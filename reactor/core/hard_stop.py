@@ -264,6 +264,11 @@ class HardStops:
         keeper = self._keepers.get((symbol, side))
         return None if keeper is None else keeper.legs.newest()
 
+    def legs(self, symbol: str, side: Side) -> tuple[Leg, ...]:
+        """Every stop of a position that stands, was triggered, or is on its way. Not to be changed."""
+        keeper = self._keepers.get((symbol, side))
+        return () if keeper is None else tuple(keeper.legs)
+
     def positions(self) -> tuple[Key, ...]:
         """The positions that are kept."""
         return tuple(self._keepers)

@@ -545,6 +545,19 @@ class Machine:
             out=out,
         )
 
+    def recover(self, peak: Decimal, *, price: Decimal, t_ns: int, out: list[Decision]) -> None:
+        """Takes a peak that was missed: the stop follows where the price is beyond it (`core.gap`)."""
+        if not self.trailing.recover(peak) or self.orders.available <= 0:
+            return
+        self._calm = False
+        candidate = self.trailing.candidate(atr=self.atr)
+        if candidate is None or not self.stop.would_improve(candidate):
+            return
+        if self.stop.improve(candidate, StopKind.TRAILING_STOP, price=price):
+            out.append(self._stop_moved(t_ns=t_ns))
+        else:
+            out.append(self._held("stop", candidate, t_ns=t_ns))
+
     def pause(self, *, paused: bool) -> None:
         """Stops or resumes rungs, harvests and trailing moves; stops and guards stay on."""
         self.paused = paused

@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from reactor.core.decisions import Side
+from reactor.core.exact import ZERO, add, subtract
 
 
 def everything(_symbol: str, _side: Side, _quantity: Decimal, _entry: Decimal) -> bool:
@@ -33,11 +34,22 @@ class Management(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VirtualPositions:
-    """The sizes of positions whose exits only happened in our books."""
+    """The sizes of positions whose exits only happened in our books.
+
+    A position's real size is kept from when we take it until it is flat: longer than our own epoch, where
+    that was closed virtually.
+    """
 
     def __init__(self) -> None:
-        # What the exchange last said, for positions that we guard or have closed virtually.
         self._real: dict[tuple[str, Side], Decimal] = {}
+
+    def __contains__(self, key: object) -> bool:
+        """Whether a position was taken and is not flat yet, whatever our books say of it."""
+        return key in self._real
+
+    def forget(self, symbol: str, side: Side) -> None:
+        """A position is flat, or none of ours."""
+        self._real.pop((symbol, side), None)
 
     def know(self, symbol: str, side: Side, real: Decimal) -> None:
         """Takes what an earlier process knew of a real position."""
@@ -53,18 +65,18 @@ class VirtualPositions:
         Args:
             symbol: the contract.
             side: the position's side.
-            real: as the exchange reports it; 0 is flat.
-            held: what is open in our books; None without an epoch.
+            real: as the exchange reports it, positive.
+            held: what is open in our books, or waits there for a price; None without either.
+
+        Returns:
+            0 where it was closed in our books: that it is really there changes nothing. Else what is held
+            with what others added; what they took comes off what we had taken virtually first.
         """
         key = (symbol, side)
         before = self._real.get(key)
-        if not real:
-            self._real.pop(key, None)
-            return real
         self._real[key] = real
         if before is None:
             return real
         if held is None:
-            # Closed in our books; the real one is still there.
-            return Decimal(0)
-        return held + (real - before) if real >= before else min(held, real)
+            return ZERO
+        return add(held, subtract(real, before)) if real >= before else min(held, real)

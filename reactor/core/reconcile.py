@@ -61,38 +61,43 @@ class KnownPosition(msgspec.Struct, frozen=True, kw_only=True):
     """A guarded position as our books have it.
 
     Attributes:
-        quantity, entry: of the open epoch. `heard_ns`: when it was last reported.
-        exiting: whether a full close is under way. `orders`: client ids of exits whose outcome is open.
+        quantity, entry: as the exchange last reported them.
+        heard_ns: when it was last reported. `t_ms`: the exchange's time of that report; 0 where unknown.
+        orders: client ids of exits whose outcome is open, slice by slice.
     """
 
     quantity: Decimal
     entry: Decimal
     heard_ns: int = 0
-    exiting: bool = False
+    t_ms: int = 0
     orders: tuple[str, ...] = ()
 
 
 class KnownStop(msgspec.Struct, frozen=True, kw_only=True):
-    """The hard stop that should stand: its id, trigger and quantity, and since when it was confirmed."""
+    """A hard stop, or one part of a split one: its id, trigger and quantity, and since when it is confirmed.
+
+    One that is not `needed` stands until another has replaced it: whether it is there is nobody's concern.
+    """
 
     client_id: str
     trigger: Decimal
     quantity: Decimal
     confirmed_ns: int
+    needed: bool = True
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known here. `ended_ns`: when positions that are flat by now became so."""
+    """What is known here. `ended_ns`: when positions that are flat by now became so; `stops`: all parts."""
 
     hedge: bool
     instance: str
     positions: Mapping[Key, KnownPosition] = {}
     ended_ns: Mapping[Key, int] = {}
-    stops: Mapping[Key, KnownStop] = {}
+    stops: Mapping[Key, tuple[KnownStop, ...]] = {}
 
 
 class SeenPosition(msgspec.Struct, frozen=True, kw_only=True):
-    """A position row of the exchange's, open ones only."""
+    """A position row of the exchange's, open ones only. `t_ms`: when it last changed; 0 where unknown."""
 
     symbol: str
     side: Side
@@ -190,7 +195,9 @@ def diff(known: Known, seen: Snapshot) -> tuple[Difference, ...]:
     _orders(known, seen, found)
     if seen.stops is not None:
         _stops(known, seen.stops, seen.asked_ns, found)
-    for order in seen.resting:
+    for order in sorted(
+        seen.resting, key=lambda order: (order.symbol, order.side, order.client_id)
+    ):
         if (order.symbol, order.side) in known.positions:
             what = f"a resting order of {text(order.quantity)} may refuse our close"
             found.append(_new(Kind.BLOCKING_ORDER, order.symbol, order.side, what, order.client_id))
@@ -213,33 +220,50 @@ def needs(differences: tuple[Difference, ...]) -> Mapping[Need, frozenset[str]]:
 
 def _positions(known: Known, seen: Snapshot, found: list[Difference]) -> None:
     rows: dict[Key, SeenPosition] = {(row.symbol, row.side): row for row in seen.positions}
+    hedge = known.hedge if seen.hedge is None else seen.hedge
     for key in sorted({*known.positions, *rows}):
         ours, theirs = known.positions.get(key), rows.get(key)
         symbol, side = key
-        heard_ns = known.ended_ns.get(key, 0) if ours is None else ours.heard_ns
-        if heard_ns > seen.asked_ns - RACE_NS:
+        if _is_stale(known, key, theirs, seen.asked_ns, hedge=hedge):
             if (theirs and theirs.quantity) != (ours and ours.quantity):
                 what = "the answer may be older than what the stream said since"
                 found.append(_new(Kind.STALE, symbol, side, what, needs={Need.AGAIN}))
-        elif ours is None and theirs is not None:
-            what = f"{text(theirs.quantity)} @ {text(theirs.entry)} is open, and was not known"
-            if (symbol, _other(side)) in known.positions and (symbol, _other(side)) not in rows:
-                continue  # told as flipped
-            found.append(_new(Kind.OPENED, symbol, side, what))
-        elif ours is not None and theirs is None:
-            flipped = rows.get((symbol, _other(side)))
-            if (
-                flipped is not None
-                and not known.hedge
-                and (symbol, flipped.side) not in known.positions
-            ):
+        elif theirs is None:
+            assert ours is not None
+            flipped = None if hedge else rows.get((symbol, _other(side)))
+            if flipped is not None and (symbol, flipped.side) not in known.positions:
                 what = f"became {flipped.side} {text(flipped.quantity)}"
                 found.append(_new(Kind.FLIPPED, symbol, side, what, needs={Need.TRADES}))
             else:
                 what = f"{text(ours.quantity)} was closed"
                 found.append(_new(Kind.CLOSED, symbol, side, what, needs={Need.TRADES}))
-        elif ours is not None and theirs is not None:
+        elif ours is not None:
             _sizes(symbol, side, ours, theirs, found)
+        elif hedge or (symbol, _other(side)) not in known.positions:
+            # In one-way mode the side that it was is told as flipped.
+            what = f"{text(theirs.quantity)} @ {text(theirs.entry)} is open, and was not known"
+            found.append(_new(Kind.OPENED, symbol, side, what))
+
+
+def _is_stale(
+    known: Known, key: Key, theirs: SeenPosition | None, asked_ns: int, *, hedge: bool
+) -> bool:
+    """Whether the answer may say what was before what is known.
+
+    Where both carry the exchange's time, that decides. A flat position carries none: there, only what was
+    heard well before the question is surely older than the answer.
+    """
+    symbol, side = key
+    ours = known.positions.get(key)
+    if theirs is not None and ours is not None and theirs.t_ms and ours.t_ms:
+        return theirs.t_ms < ours.t_ms
+    heard_ns = 0
+    # In one-way mode both sides are one row of the exchange's.
+    for name in (side,) if hedge else (side, _other(side)):
+        position = known.positions.get((symbol, name))
+        ended_ns = known.ended_ns.get((symbol, name), 0)
+        heard_ns = max(heard_ns, ended_ns if position is None else position.heard_ns)
+    return heard_ns > asked_ns - RACE_NS
 
 
 def _sizes(
@@ -272,17 +296,15 @@ def _orders(known: Known, seen: Snapshot, found: list[Difference]) -> None:
     for (symbol, side), position in sorted(known.positions.items()):
         for client_id in position.orders:
             order = told.get(client_id)
-            kind = Kind.ORDER_UNASKED if order is None else _STATUSES.get(order.status)
-            if order is None:
-                what = "the outcome of an exit of ours is open"
-            else:
+            kind = Kind.ORDER_UNASKED
+            what = "the outcome of an exit of ours is open"
+            if order is not None:
+                kind = _STATUSES.get(order.status, kind)
                 what = f"an exit of ours is {order.status.lower()}, filled {text(order.filled)}"
             wanted = {Need.ORDER} if kind in {Kind.ORDER_UNASKED, Kind.ORDER_ABSENT} else set()
             if kind in {Kind.ORDER_FILLED, Kind.ORDER_LAPSED}:
                 wanted = {Need.TRADES}
-            found.append(
-                _new(kind or Kind.ORDER_UNASKED, symbol, side, what, client_id, needs=wanted)
-            )
+            found.append(_new(kind, symbol, side, what, client_id, needs=wanted))
 
 
 def _stops(
@@ -291,7 +313,7 @@ def _stops(
     for key in sorted({*known.stops, *((stop.symbol, stop.side) for stop in stops)}):
         symbol, side = key
         mine: list[SeenStop] = []
-        for stop in stops:
+        for stop in sorted(stops, key=lambda stop: stop.client_id):
             if (stop.symbol, stop.side) != key or not stop.instance:
                 continue
             if stop.instance != known.instance:
@@ -302,37 +324,37 @@ def _stops(
                 found.append(_new(Kind.STOP_ORPHANED, symbol, side, what, stop.client_id))
             else:
                 mine.append(stop)
-        wanted = known.stops.get(key)
-        if wanted is not None:
-            _one_stop(symbol, side, wanted, mine, asked_ns, found)
+        _own_stops(symbol, side, known.stops.get(key, ()), mine, asked_ns, found)
 
 
-def _one_stop(
+def _own_stops(
     symbol: str,
     side: Side,
-    wanted: KnownStop,
+    wanted: tuple[KnownStop, ...],
     mine: list[SeenStop],
     asked_ns: int,
     found: list[Difference],
 ) -> None:
-    standing = next((stop for stop in mine if stop.client_id == wanted.client_id), None)
-    if standing is None:
-        if wanted.confirmed_ns <= asked_ns - RACE_NS:
-            what = f"the hard stop at {text(wanted.trigger)} does not stand"
-            found.append(
-                _new(Kind.STOP_MISSING, symbol, side, what, wanted.client_id, needs={Need.AGAIN})
+    standing = {stop.client_id: stop for stop in mine}
+    for part in wanted:
+        stop = standing.pop(part.client_id, None)
+        if stop is None:
+            if part.needed and part.confirmed_ns <= asked_ns - RACE_NS:
+                what = f"the hard stop at {text(part.trigger)} does not stand"
+                found.append(
+                    _new(Kind.STOP_MISSING, symbol, side, what, part.client_id, needs={Need.AGAIN})
+                )
+        elif stop.status in {"TRIGGERING", "TRIGGERED"}:
+            what = f"the hard stop at {text(stop.trigger)} was triggered"
+            found.append(_new(Kind.STOP_TRIGGERED, symbol, side, what, stop.client_id))
+        elif stop.trigger != part.trigger or stop.quantity != part.quantity:
+            what = (
+                f"the hard stop stands at {text(stop.trigger)} for {text(stop.quantity)},"
+                f" not at {text(part.trigger)} for {text(part.quantity)}"
             )
-    elif standing.status in {"TRIGGERING", "TRIGGERED"}:
-        what = f"the hard stop at {text(standing.trigger)} was triggered"
-        found.append(_new(Kind.STOP_TRIGGERED, symbol, side, what, standing.client_id))
-    elif standing.trigger != wanted.trigger or standing.quantity != wanted.quantity:
-        what = (
-            f"the hard stop stands at {text(standing.trigger)} for {text(standing.quantity)},"
-            f" not at {text(wanted.trigger)} for {text(wanted.quantity)}"
-        )
-        found.append(_new(Kind.STOP_WRONG, symbol, side, what, standing.client_id))
-    for stop in mine:
-        if stop is not standing and stop.status == "NEW":
+            found.append(_new(Kind.STOP_WRONG, symbol, side, what, stop.client_id))
+    for stop in standing.values():
+        if wanted and stop.status == "NEW":
             what = f"a second hard stop at {text(stop.trigger)} stands"
             found.append(_new(Kind.STOP_DUPLICATED, symbol, side, what, stop.client_id))
 

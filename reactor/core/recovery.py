@@ -7,13 +7,22 @@ since that grows with the price in steps.
 """
 
 from decimal import Decimal
+from typing import Final
+
+import msgspec
 
 from reactor.core.decisions import Decision, Exit, Reason
 from reactor.core.epoch_state import EpochState, restore, state_of
 from reactor.core.exact import subtract
-from reactor.core.lifecycle import Event
+from reactor.core.lifecycle import Event, State
 from reactor.core.machine import Machine
 from reactor.core.orders import Fills, OrderIds
+
+AS_SENT: Final = {
+    State.REDUCING_UNKNOWN: State.REDUCING,
+    State.CLOSING_UNKNOWN: State.CLOSING,
+}
+"""What an order's life-cycle is taken back to by a restart, so that its outcome is asked for anew."""
 
 LEVELS_TRIED_MAX = 500
 """Rungs and harvest steps that are tried, nearest first; a tick that took more would be absurd."""
@@ -24,6 +33,20 @@ def next_exit_id(state: EpochState, order_ids: OrderIds) -> str:
     return order_ids(
         state.symbol, state.side, state.opened_ns, state.epoch, state.orders.number + 1, 0
     )
+
+
+def as_sent(state: EpochState) -> EpochState:
+    """The epoch with what was in flight as if just sent, nothing asked yet and no clock running.
+
+    The process that had asked is gone with its answers: who goes on has to ask for itself, and must not send
+    again on the clock of a question that nobody answers any more.
+    """
+    orders = state.orders
+    back = AS_SENT.get(orders.state)
+    if back is None:
+        return state
+    orders = msgspec.structs.replace(orders, state=back, due_ns=None)
+    return msgspec.structs.replace(state, orders=orders)
 
 
 def with_outcome(

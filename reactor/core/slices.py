@@ -67,7 +67,8 @@ class Slices:
         is_over = one.outcome in {Event.FILLED, Event.LAPSED, Event.REJECTED, Event.FOUND_ABSENT}
         if not (is_over and event in {*_WORKING, Event.UNKNOWN}):
             one.outcome = event
-        one.filled = max(one.filled, filled)
+        # A slice that is said to be filled is filled whole, whatever quantity the news carried.
+        one.filled = max(one.filled, one.quantity if event is Event.FILLED else filled)
         total = ZERO
         for piece in slices.values():
             total = add(total, piece.filled)

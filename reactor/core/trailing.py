@@ -76,6 +76,13 @@ class Trailing:
             self._plan = plan
         self._plans.append(plan)
 
+    def recover(self, peak: Decimal) -> bool:
+        """Takes a peak that was missed; answers whether it is better than the one known."""
+        if self.peak is not None and peak <= self.peak:
+            return False
+        self.restore(peak)
+        return True
+
     def restore(self, peak: Decimal | None) -> None:
         """Takes the peak of an earlier process; None where the rule was not active yet."""
         self.peak = peak

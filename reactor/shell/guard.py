@@ -28,6 +28,7 @@ from reactor.binance.messages import FAULTS
 from reactor.clock import Clock
 from reactor.config import Config
 from reactor.core.decisions import (
+    Alarm,
     Decision,
     Exit,
     HeldBack,
@@ -166,7 +167,7 @@ class Guard:
         try:
             frame = _decode(message).data
             kind = type(frame)
-            if t_ns >= pump.due_ns or self._inside:
+            if t_ns >= pump.due_ns or self._inside or self.faulted:
                 raise ValueError  # timers fire first, on the long way
             t_event_ms = frame.E
             if kind is AggTrade and frame.st == 1:
@@ -184,8 +185,8 @@ class Guard:
         except (*FAULTS, DecodeError):
             self._take(route, message, t_ns)
             return
-        except InvariantError as error:
-            self._broken(error, t_ns)
+        except (InvariantError, AssertionError) as error:
+            self._broken(error, t_ns, symbol=frame.s)
             return
         if decisions:
             pump.now_ns = t_ns
@@ -204,7 +205,7 @@ class Guard:
         self.private_seen_ns = t_ns
         self._take("private", message, t_ns)
         for listener in self.on_private:
-            listener(message, t_ns)
+            self._call(listener, message, t_ns)
 
     def order_sent(self, message: bytes) -> None:
         """Takes an order request as it left."""
@@ -227,7 +228,7 @@ class Guard:
         t_ns = self._now()
         self._take("link", msgspec.json.encode(link), t_ns)
         for listener in self.links:
-            listener(link, t_ns)
+            self._call(listener, link, t_ns)
 
     def command(self, command: Command) -> None:
         """Takes a command of an operator, or of this process itself."""
@@ -284,16 +285,17 @@ class Guard:
     def _one(self, channel: Channel, message: bytes, t_ns: int, direction: Direction) -> None:
         decisions: Sequence[Decision] = ()
         try:
-            raw = msgspec.Raw(message)
-            decisions = self.pump.take(TapeLine(t_ns, channel, raw, direction))
-        except InvariantError as error:
+            if not (channel in MARKET_CHANNELS and self._is_faulted(message)):
+                raw = msgspec.Raw(message)
+                decisions = self.pump.take(TapeLine(t_ns, channel, raw, direction))
+        except (InvariantError, AssertionError) as error:
             self._broken(error, t_ns)
         if channel == "market":
             self._note_mark(message, t_ns)
         self._act(decisions, t_ns, 0, (channel, message, direction))
         if channel not in MARKET_CHANNELS:
             for listener in self.changed:
-                listener(t_ns)
+                self._call(listener, t_ns)
 
     def _act(
         self,
@@ -309,7 +311,7 @@ class Guard:
             if self._sender is not None:
                 for decision in decisions:
                     if type(decision) is Exit:
-                        sent += self._sender.send(decision, t_event_ms=t_event_ms, t_recv_ns=t_ns)
+                        sent += self._send(decision, t_event_ms, t_ns)
             if line is not None:
                 self._write(t_ns, *line)
             for message in sent:
@@ -320,12 +322,48 @@ class Guard:
         finally:
             self._inside = False
 
+    def _send(self, exit_: Exit, t_event_ms: int, t_ns: int) -> list[bytes]:
+        """Sends one exit. A fault of ours in it must not keep the next one back, nor leave this one forgotten."""
+        assert self._sender is not None
+        try:
+            return self._sender.send(exit_, t_event_ms=t_event_ms, t_recv_ns=t_ns)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the outcome is not known
+            self._fault("an exit", error, t_ns, symbol=exit_.symbol)
+            outcome = Command(
+                command="outcome",
+                symbol=exit_.symbol,
+                side=exit_.side,
+                order_id=exit_.order_id,
+                event="unknown",
+                by="guard",
+            )
+            self._waiting.append(("control", msgspec.json.encode(outcome), "in"))
+            return []
+
     def _follow(self, decisions: Sequence[Decision], t_ns: int) -> None:
         with self.together():
             self._tell(decisions, t_ns)
             for listener in self.after:
-                listener(decisions, t_ns)
+                self._call(listener, decisions, t_ns)
         self._show_touched(decisions, t_ns)
+
+    def _call(self, listener: Callable[..., None], *arguments: object) -> None:
+        """Tells a listener; what it raises is told, and reaches nobody else."""
+        try:
+            listener(*arguments)
+        except Exception as error:  # noqa: BLE001 - who follows must not stop who acts
+            self._fault("what follows an event", error, self._last_ns)
+
+    def _fault(self, where: str, error: Exception, t_ns: int, *, symbol: str = "") -> None:
+        self._audit.publish(
+            AlarmRaised(
+                kind="fault",
+                text=f"{where} failed here: {type(error).__name__}: {error}; this is a bug of ours",
+                symbol=symbol,
+                key=f"fault:{where}:{type(error).__name__}",
+            ),
+            t_ns=t_ns,
+        )
 
     def _tell(self, decisions: Sequence[Decision], t_ns: int) -> None:
         for decision in decisions:
@@ -336,6 +374,16 @@ class Guard:
                     self._sender.ask(decision)
                 case OrdersCancelled() if self._sender is not None:
                     self._sender.cancel_epoch(decision)
+                case Alarm(kind=kind) if kind:
+                    self._audit.publish(
+                        AlarmRaised(
+                            kind=kind,
+                            text=decision.what,
+                            symbol=decision.symbol,
+                            key=f"{kind}:{decision.symbol}:{decision.side or ''}",
+                        ),
+                        t_ns=t_ns,
+                    )
                 case HeldBack():
                     self._audit.publish(
                         AlarmRaised(
@@ -391,7 +439,7 @@ class Guard:
         t_ns = self._now()
         try:
             decisions = self.pump.on_time(t_ns)
-        except InvariantError as error:
+        except (InvariantError, AssertionError) as error:
             self._broken(error, t_ns)
             decisions = ()
         self.pump.now_ns = max(self.pump.now_ns, t_ns)
@@ -414,9 +462,21 @@ class Guard:
             self.mark_seen_ns[frame.s] = t_ns
             self.mark_price[frame.s] = frame.p
 
-    def _broken(self, error: InvariantError, t_ns: int) -> None:
-        """A rule that money depends on would have been broken: say so; the hard stop stands."""
-        symbol = str(error).partition(":")[0]
+    def _is_faulted(self, message: bytes) -> bool:
+        """Whether a frame is of a symbol that is not looked at any more."""
+        if not self.faulted:
+            return False
+        try:
+            return getattr(_decode(message).data, "s", "") in self.faulted
+        except FAULTS:
+            return False
+
+    def _broken(self, error: Exception, t_ns: int, *, symbol: str = "") -> None:
+        """A rule that money depends on would have been broken: nothing is decided for the symbol any more.
+
+        Its hard stop stands, its protection is told as missing, and a person is told now.
+        """
+        symbol = symbol or str(error).partition(":")[0]
         self.faulted[symbol] = str(error)
         self._audit.publish(
             AlarmRaised(

@@ -22,6 +22,7 @@ from reactor.clock import Clock
 from reactor.config import HardStopConfig
 from reactor.core.decisions import Closed, Decision, OrdersCancelled, Side, StopKind, StopMoved
 from reactor.core.hard_stop import HardStops
+from reactor.core.hard_stop_leg import Phase
 from reactor.core.hard_stop_values import (
     SECOND_NS,
     Action,
@@ -225,18 +226,23 @@ class HardStopExecutor:
         found = (self._stops.state(*key) for key in self._stops.positions())
         return tuple(state for state in found if state is not None)
 
-    def known_stops(self) -> dict[Key, KnownStop]:
-        """The confirmed stops, for reconciliation: of a split one the first part."""
-        known: dict[Key, KnownStop] = {}
+    def known_stops(self) -> dict[Key, tuple[KnownStop, ...]]:
+        """The stops, for reconciliation: all parts, and with them those that come and those that go."""
+        known: dict[Key, tuple[KnownStop, ...]] = {}
         for key in self._stops.positions():
-            leg = self._stops.newest(*key)
-            if leg is not None:
-                known[key] = KnownStop(
+            newest = self._stops.newest(*key)
+            known[key] = tuple(
+                KnownStop(
                     client_id=leg.client_id,
                     trigger=leg.trigger,
                     quantity=leg.quantity,
                     confirmed_ns=leg.since_ns,
+                    needed=newest is not None
+                    and leg.placement == newest.placement
+                    and leg.phase is Phase.STANDING,
                 )
+                for leg in self._stops.legs(*key)
+            )
         return known
 
     # Running ------------------------------------------------------------------------------------

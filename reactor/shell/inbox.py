@@ -13,7 +13,8 @@ from reactor.shell.rest_seam import RestAnswer
 
 StreamRoute = Literal["market", "public"]
 LinkName = Literal["market", "public", "private", "order", "rest", "process"]
-LinkState = Literal["up", "down", "silent", "source", "ended"]
+LinkState = Literal["up", "down", "silent", "source", "ended", "gap"]
+GapStep = Literal["blind", "read", "walk"]
 CommandName = Literal[
     "close", "close_stop", "set_stop", "pause", "resume", "outcome", "adopt", "ignore", "policy"
 ]
@@ -23,12 +24,16 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change of what is connected, as a tape's `link` line has it.
 
     Attributes:
-        state: up, down, silent (connected and mute), source (a symbol's prices come from elsewhere now), or
-            ended (the process, in order: until then its timers fired).
+        state: up, down, silent (connected and mute), source (a symbol's prices come from elsewhere now),
+            ended (the process, in order: until then its timers fired), or gap (what was missed is found out).
         stream: which socket; `route` numbers are not told, a replay has no sockets.
         reason: why, in a phrase without credentials.
         symbol: whose source changed; `source`: to `stream` or `rest`.
         gap: whether ticks or events may have been missed.
+        step: of the state `gap`, for a symbol and the price `source` mark, last or book: `blind` (its prices stopped
+            coming), `read` (the answers that follow are of the gap), `walk` (that was all). With `walk`: the gap
+            is `from_ms` to `to_ms` of exchange time, whose clock is `ahead_ms` ahead of ours, and `approximate`
+            says that what was read is coarser than the ticks that were missed.
     """
 
     state: LinkState
@@ -37,6 +42,11 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     symbol: str = ""
     source: str = ""
     gap: bool = False
+    step: GapStep | Literal[""] = ""
+    from_ms: int = 0
+    to_ms: int = 0
+    ahead_ms: int = 0
+    approximate: bool = False
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -164,12 +164,10 @@ class LiveProcess:
         """
         tasks: list[asyncio.Task[None]] = []
         stopping = asyncio.create_task(stop.wait(), name="stop")
+        starting = asyncio.create_task(self._start(tasks), name="start")
         try:
-            starting = asyncio.create_task(self._start(tasks), name="start")
             await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not starting.done():
-                starting.cancel()
-                await asyncio.gather(starting, return_exceptions=True)
                 return
             starting.result()
             done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -178,7 +176,10 @@ class LiveProcess:
                 task.result()
             await self._finish()
         finally:
+            # Also where this task itself is cancelled: a start that went on would be a second guard.
             stopping.cancel()
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
             await self._end(tasks)
 
     async def _start(self, tasks: list[asyncio.Task[None]]) -> None:
@@ -282,6 +283,7 @@ class LiveProcess:
             },
             trades={symbol: trade.trade_id for symbol, trade in left.last_trades.items()},
             virtual={name: Decimal(size) for name, size in virtual.items()},
+            is_old=bool(epochs),
         )
 
     def _build(self, start: StartState) -> None:

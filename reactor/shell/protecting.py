@@ -158,7 +158,6 @@ class Protecting:
     # The proof --------------------------------------------------------------------------------
 
     def _guarded(self, machine: Machine, now_ns: int) -> Guarded:
-        seen_ns = self._guard.mark_seen_ns.get(machine.symbol)
         view = None
         trigger = None
         if self._stops is not None:
@@ -177,11 +176,19 @@ class Protecting:
             side=machine.side,
             epoch=machine.epoch,
             quantity=machine.orders.quantity,
-            mark_age_ms=None if not seen_ns else max(0, (now_ns - seen_ns) // 1_000_000),
+            mark_age_ms=self._price_age_ms(machine, now_ns),
             evaluator=self._evaluator(machine),
             hard_stop=view,
             trigger=trigger,
         )
+
+    def _price_age_ms(self, machine: Machine, now_ns: int) -> int | None:
+        """How old the newest price is: the stream's mark price, or the last that its machine was driven by."""
+        seen_ns = self._guard.mark_seen_ns.get(machine.symbol, 0)
+        market = self._guard.market_of(machine)
+        if market is not None and market.ticks:
+            seen_ns = max(seen_ns, market.t_recv_ns)
+        return max(0, (now_ns - seen_ns) // 1_000_000) if seen_ns else None
 
     def _evaluator(self, machine: Machine) -> Evaluator:
         if machine.symbol in self._guard.faulted:

@@ -32,6 +32,7 @@ from reactor.binance.rest_account_messages import (
     PositionRisk,
 )
 from reactor.binance.rest_market_messages import (
+    AggTrades,
     ExchangeInfo,
     Klines,
     PremiumIndex,
@@ -51,6 +52,7 @@ from reactor.core.policy import ExternalPolicy
 from reactor.errors import DecodeError, TapeLineDamaged
 from reactor.limits import TIME_MS_MAX
 from reactor.shell.account_feed import AccountFeed
+from reactor.shell.gap_pages import GapPages
 from reactor.shell.recorded import (
     OrderMessage,
     decode_control,
@@ -129,6 +131,7 @@ class Pump:
         self.engine = engine
         self.facts = SymbolFacts(engine.facts)
         self.account = AccountFeed(engine, management)
+        self._gap = GapPages(engine)
         self.now_ns = 0
         self.skipped = 0
         self.place = "line"
@@ -296,7 +299,7 @@ class Pump:
             case "control":
                 return self._control(number, raw, t_ns)
             case "link":
-                return self._link(number, raw)
+                return self._link(number, raw, t_ns)
         return ()
 
     def damaged(self, number: int, reason: str) -> None:
@@ -372,6 +375,8 @@ class Pump:
                 return self.account.on_order_failure(answer, params, t_ns, asked_ns=request.asked)
         elif isinstance(answer, Ignored | RestFailure):
             self.ignored[f"{request.method} {path}"] += 1
+        elif isinstance(answer, AggTrades | Klines) and self._gap.take(answer, params):
+            return ()
         elif isinstance(answer, Klines):
             return self._history(answer, t_ns)
         elif isinstance(answer, ExchangeInfo):
@@ -486,12 +491,14 @@ class Pump:
             self.ignored["control"] += 1
         return ()
 
-    def _link(self, number: int, raw: bytes) -> Sequence[Decision]:
+    def _link(self, number: int, raw: bytes, t_ns: int) -> Sequence[Decision]:
         try:
             link = decode_link(raw)
         except FAULTS:
             self._unreadable(number, "link", "not a recorded link state")
             return ()
+        if link.state == "gap":
+            return self._gap.link(raw, t_ns)
         if link.state not in {"up", "source", "ended"}:
             self._note("link", f"{self.place} {number}: {link.stream or 'socket'} {link.state}")
             if link.stream not in {"private", "order", "rest"}:

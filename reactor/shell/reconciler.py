@@ -65,7 +65,7 @@ QUIET: Final = frozenset({Kind.STALE, Kind.ORDER_UNASKED, Kind.ORDER_WORKING})
 class StopBook(Protocol):
     """Where hard stops are kept."""
 
-    def known_stops(self) -> Mapping[Key, KnownStop]:
+    def known_stops(self) -> Mapping[Key, tuple[KnownStop, ...]]:
         """The stops that should stand."""
         ...
 
@@ -191,7 +191,7 @@ class Reconciler:
         positions = await self._read(POSITIONS, weight=5)
         algo = await self._lists(OPEN_ALGO, all_symbols=whole and self.stops is not None)
         resting = await self._lists(OPEN_ORDERS)
-        orders = [await self._order(*place) for place in self._open_exits()]
+        orders = [await self._order(symbol, name) for _, symbol, name in self._open_exits()]
         snapshot = self._snapshot(asked_ns, positions, mode, algo, resting, orders)
         differences = diff(self._known(), snapshot)
         wanted = needs(differences)
@@ -245,15 +245,15 @@ class Reconciler:
             params["startTime"] = since_ms
         return await self._read(TRADES, weight=5, params=params)
 
-    def _open_exits(self) -> list[tuple[str, str]]:
-        """The exits whose outcome is open, slice by slice."""
+    def _open_exits(self) -> list[tuple[Key, str, str]]:
+        """The exits whose outcome is open, slice by slice: position, symbol, client id."""
         slices = self._guard.pump.account.slices
-        places = []
-        for (symbol, _), machine in self._guard.positions.items():
+        places: list[tuple[Key, str, str]] = []
+        for key, machine in self._guard.positions.items():
             for order in (machine.orders.partial, machine.orders.full):
                 if order is not None:
                     order_id = order.exit.order_id
-                    places += [(symbol, one) for one in slices.ids(order_id) or (order_id,)]
+                    places += [(key, key[0], one) for one in slices.ids(order_id) or (order_id,)]
         return places
 
     # Both sides of the comparison -------------------------------------------------------------
@@ -261,25 +261,18 @@ class Reconciler:
     def _known(self) -> Known:
         book = self._guard.pump.account.book
         open_exits: dict[Key, list[str]] = {}
-        positions: dict[Key, KnownPosition] = {}
-        for key, machine in self._guard.positions.items():
-            for order in (machine.orders.partial, machine.orders.full):
-                if order is not None:
-                    open_exits.setdefault(key, []).append(order.exit.order_id)
-            positions[key] = KnownPosition(
-                quantity=book.reported_quantity(*key) or machine.orders.quantity,
-                entry=machine.entry,
-                heard_ns=book.heard_ns(*key),
-                exiting=machine.orders.exiting,
+        for key, _, client_id in self._open_exits():
+            open_exits.setdefault(key, []).append(client_id)
+        positions = {
+            key: KnownPosition(
+                quantity=reported.quantity,
+                entry=reported.entry,
+                heard_ns=reported.heard_ns,
+                t_ms=reported.t_ms,
                 orders=tuple(open_exits.get(key, ())),
             )
-        for key, report in book.unmanaged.items():
-            positions.setdefault(
-                key,
-                KnownPosition(
-                    quantity=report.quantity, entry=report.entry, heard_ns=book.heard_ns(*key)
-                ),
-            )
+            for key, reported in book.reported().items()
+        }
         return Known(
             hedge=self._guard.pump.account.hedge,
             instance=self._instance,

@@ -112,11 +112,24 @@ class LinkLine(msgspec.Struct, frozen=True):
     stream: str | None = None
 
 
+class GapLine(msgspec.Struct, frozen=True):
+    """A `link` line of the state `gap`: a step of finding out which prices were missed; see `inbox.Link`."""
+
+    symbol: str
+    source: str
+    step: str
+    from_ms: int = 0
+    to_ms: int = 0
+    ahead_ms: int = 0
+    approximate: bool = False
+
+
 decode_rest_line = msgspec.json.Decoder(RestAnswerLine).decode
 decode_order = msgspec.json.Decoder(OrderMessage).decode
 decode_control = msgspec.json.Decoder(ControlLine).decode
 decode_policy = msgspec.json.Decoder(PolicyLine).decode
 decode_link = msgspec.json.Decoder(LinkLine).decode
+decode_gap = msgspec.json.Decoder(GapLine).decode
 
 OUTCOMES: Mapping[str, Event] = {
     "NEW": Event.ACCEPTED,

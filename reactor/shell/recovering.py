@@ -14,7 +14,7 @@ from reactor.clock import Clock
 from reactor.core.epoch_state import EpochState
 from reactor.core.exact import ZERO, add, text
 from reactor.core.orders import OrderIds
-from reactor.core.recovery import next_exit_id, with_exit, with_outcome
+from reactor.core.recovery import as_sent, next_exit_id, with_exit, with_outcome
 from reactor.errors import RestFailed
 from reactor.limits import EXIT_SLICES_MAX
 from reactor.shell.recorded import slice_id
@@ -66,6 +66,7 @@ async def recover(
 async def _complete(
     state: EpochState, order_ids: OrderIds, rest: RestClient, say: Callable[[str], None]
 ) -> EpochState:
+    state = as_sent(state)
     for _ in range(DECISIONS_MAX):
         exit_id = next_exit_id(state, order_ids)
         found = await _ask(rest, state.symbol, exit_id)

@@ -119,7 +119,7 @@ class Watching:
 
     def _on_link(self, link: Link, t_ns: int) -> None:
         """A hole in the prices: the candles around it are read again when the stream is back."""
-        if link.stream not in {"market", "public"} or link.state == "source":
+        if link.stream not in {"market", "public"} or link.state not in {"up", "down", "silent"}:
             return
         if link.state in {"down", "silent"}:
             self._gap_since_ns = self._gap_since_ns or t_ns

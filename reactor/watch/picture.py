@@ -136,6 +136,9 @@ def alarm_of(event: AuditEvent) -> AlarmRaised | None:
         return what
     if isinstance(what, Decided) and isinstance(what.decision, Alarm):
         alarm = what.decision
+        if alarm.kind:
+            # One with a name of its own is raised by it.
+            return None
         return AlarmRaised(
             kind="engine",
             text=alarm.what,

@@ -10,6 +10,7 @@ import msgspec
 
 from reactor.audit import PositionSeen
 from reactor.core.decisions import Alarm, Closed, Decision, Exit, HeldBack, Opened, Side, StopMoved
+from reactor.core.exact import text
 from reactor.watch.health import (
     PROVED,
     Readiness,
@@ -318,16 +319,16 @@ def decision_text(decision: Decision) -> str:
     if isinstance(decision, Exit):
         why = "+".join(decision.reasons)
         size = "all" if decision.full else "part"
-        return f"close {decision.quantity} ({size}) at {decision.price}: {why}"
+        return f"close {text(decision.quantity)} ({size}) at {text(decision.price)}: {why}"
     if isinstance(decision, StopMoved):
-        return f"stop {decision.stop} ({decision.kind}) at {decision.price}"
+        return f"stop {text(decision.stop)} ({decision.kind}) at {text(decision.price)}"
     if isinstance(decision, Opened):
-        return f"guarded: {decision.quantity} from {decision.entry}, stop {decision.stop}, {decision.plan}"
+        return f"guarded: {text(decision.quantity)} from {text(decision.entry)}, stop {text(decision.stop)}, {decision.plan}"
     if isinstance(decision, Closed):
-        result = "" if decision.realized is None else f", {decision.realized} realized"
+        result = "" if decision.realized is None else f", {text(decision.realized)} realized"
         return f"closed: {decision.reason}{result}"
     if isinstance(decision, HeldBack):
-        return f"{decision.what} {decision.level} waits for the price"
+        return f"{decision.what} {text(decision.level)} waits for the price"
     if isinstance(decision, Alarm):
         return decision.what
     return kind_and_reason(decision)[0].replace("_", " ")

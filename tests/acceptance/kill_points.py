@@ -5,6 +5,7 @@ rest at 80 800, 81 600 and 82 400, break-even from 81 200 on. A story says what 
 settled; how it goes on from there is the same for all, and is told in `kill_table.py`.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ ACCOUNT = "/fapi/v1/accountConfig"
 POSITIONS = "/fapi/v3/positionRisk"
 LISTEN_KEY = "/fapi/v1/listenKey"
 EXCHANGE_INFO = "/fapi/v1/exchangeInfo"
-KLINES = "/fapi/v1/klines"
+PREMIUM = "/fapi/v1/premiumIndex"
 
 RUNG_1, RUNG_2, THROUGH, BACK = "80850", "81650", "78380", "79500"
 
@@ -104,7 +105,7 @@ _at_start("start: the account is asked", "GET", ACCOUNT)
 _at_start("start: the contracts are asked", "GET", EXCHANGE_INFO)
 _at_start("start: the listen key is made", "POST", LISTEN_KEY)
 _at_start("start: the positions are asked", "GET", POSITIONS)
-_at_start("start: candles are asked", "GET", KLINES)
+_at_start("start: the first price is asked", "GET", PREMIUM)
 _at_start("start: the first hard stop is placed, unconfirmed", "POST", ALGO_ORDER)
 
 
@@ -256,8 +257,7 @@ async def _(scene: Scene) -> None:
     scene.exchange.fault("hang", {"path": ORDER}, executed=False, count=0)
     scene.exchange.price(BTC, THROUGH)
     await until(lambda: scene.exchange.sent(BTC), "the close sent")
-    assert scene.guard._process is not None
-    scene.guard._process.terminate()
+    scene.guard.signal_end()
     await until(lambda: len(scene.exchange.sent(BTC)) > 1 or not scene.guard.is_alive, "pursued")
     scene.guard.kill()
     scene.exchange.door("faults", method="DELETE")
@@ -322,6 +322,16 @@ async def _(scene: Scene) -> None:
     scene.guard.kill()
     scene.exchange.price(BTC, "77900")
     await scene.exchange.flat(BTC)
+
+
+@point("running: a human closes it meanwhile and opens another; time stop over", plan="short_lived")
+async def _(scene: Scene) -> None:
+    await scene.begin()
+    await until(scene.guard.epochs, "the epoch in the journal")
+    scene.guard.kill()
+    scene.exchange.trade(BTC, "-0.2")
+    await asyncio.sleep(5)  # its four seconds are over
+    scene.exchange.trade(BTC, "0.2")
 
 
 @point("running: a human adds meanwhile", left="0.3")

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from .exchange import Exchange, until
-from .kill_points import BACK, BTC, POINTS, RUNG_2, KillPoint, Scene
+from .kill_points import BTC, POINTS, RUNG_2, KillPoint, Scene
 from .live import replays, tidy
 from .process import GuardProcess
 
@@ -50,7 +50,10 @@ async def _play(point: KillPoint, exchange: Exchange, folder: Path, row: Row) ->
     exchange.price(BTC, "80000")
     exchange.trade(BTC, "0.2", side="LONG" if point.hedge else "")
     if point.hedge:
+        # Its own stop and rungs lie beyond everything that is played here.
+        exchange.price(BTC, "80500")
         exchange.trade(BTC, "-0.5", side="SHORT")
+        exchange.price(BTC, "80000")
     guard = GuardProcess(exchange, folder, plans={BTC: point.plan}, **point.config)
     scene = Scene(exchange, guard)
     try:
@@ -96,7 +99,7 @@ async def _to_the_end(exchange: Exchange, point: KillPoint, side: str) -> None:
     wanted = shares.get(point.left, left)
     await until(lambda: exchange.held(BTC, side) == wanted, f"{wanted} after the second rung")
     await exchange.guarded(BTC, side=side)
-    exchange.price(BTC, BACK if side == "BOTH" else "80000")
+    exchange.price(BTC, "80000")  # through the engine's stop, not through the exchange's
     await exchange.flat(BTC, side=side)
 
 

@@ -11,8 +11,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
-
 from reactor.audit import AlarmRaised, Audit, AuditEvent, Decided, Happening, Started
 from reactor.binance.urls import environment
 from reactor.cli import main
@@ -26,7 +24,7 @@ from reactor.shell.rest.aiohttp_rest import AiohttpRest
 from reactor.shell.rest.credentials import Credentials
 from reactor.shell.transport.choose import create_transport
 
-from .exchange import ORDER, Exchange, until
+from .exchange import Exchange, until
 
 T = TypeVar("T")
 
@@ -297,16 +295,5 @@ async def tidy(exchange: Exchange, *, late: int = 0) -> None:
     )
     after_flat = [one for one in exchange.sent() if not one.held]
     assert len(after_flat) <= late, f"orders for what was gone: {after_flat}"
-    ids = [one.client_id for one in exchange.sent()]
-    assert len(ids) == len(set(ids)), "an order id was sent twice"
-
-
-def ids_at(exchange: Exchange) -> list[str]:
-    """The ids of the exit orders that arrived."""
-    return [one.client_id for one in exchange.asked("POST", ORDER)]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder of a script's own."""
-    return tmp_path
+    ids = [order.client_id for order in exchange.exits()]
+    assert len(ids) == len(set(ids)), "the exchange took one id twice"

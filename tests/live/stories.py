@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -104,9 +105,12 @@ def drawn(seed: int, folder: Path, *, seconds: float = 100.0) -> Story:
     }
     if chance.random() < 0.15:
         tables["mode"] = "dry_run"
+    restarts: list[tuple[float, bool]] = []
+    if chance.random() < 0.35:
+        restarts = [(chance.uniform(1, seconds / 2), chance.random() < 0.5) for _ in range(2)]
     latency_s = chance.choice(((0.0, 0.0), (0.001, 0.02), (0.02, 0.4)))
     return Story(
-        act=lambda world: _deeds(world, random.Random(seed + 1), seconds=seconds),
+        act=trading(seed=seed + 1, seconds=seconds),
         folder=folder,
         seed=seed,
         scenario=scenario,
@@ -115,8 +119,16 @@ def drawn(seed: int, folder: Path, *, seconds: float = 100.0) -> Story:
         faults=[rule for name in names for rule in FAULTS[name]],
         latency_s=latency_s,
         late_s=chance.choice((0.0, 0.002, 0.05)),
-        title=f"{scenario}, {'hedge' if hedge else 'one-way'}, {', '.join(names)}, {plans}",
+        journal="journal.db",
+        restarts=restarts,
+        title=f"{scenario}, {'hedge' if hedge else 'one-way'}, {', '.join(names)}, {plans},"
+        f" restarts {restarts}",
     )
+
+
+def trading(*, seed: int, seconds: float) -> Callable[[World], Awaitable[None]]:
+    """Somebody trades on the account for so long, and an operator commands."""
+    return lambda world: _deeds(world, random.Random(seed), seconds=seconds)
 
 
 async def _deeds(world: World, chance: random.Random, *, seconds: float) -> None:

@@ -72,6 +72,9 @@ class Story:
         tables: the configuration, as the file would have it.
         faults: armed at the start.
         late_s: how late timers may fire.
+        journal: the journal's file; None keeps it in memory.
+        restarts: after how many seconds the process ends and another one begins, and whether it ends in order
+            or leaves its journal as it is at that moment. They need a journal's file.
     """
 
     act: "Callable[[World], Awaitable[None]]"
@@ -85,21 +88,39 @@ class Story:
     latency_s: tuple[float, float] = (0.0, 0.0)
     late_s: float = 0.0
     keep_events: bool = True
+    keep_lines: bool = True
+    journal: str | None = None
     before: "Callable[[World], None] | None" = None
     title: str = ""
+    restarts: Sequence[tuple[float, bool]] = ()
+
+
+@dataclass
+class Run:
+    """One process of a session, and what it left: its decisions as a replay would print them, and its tapes."""
+
+    process: LiveProcess
+    journal: Journal
+    audit: Audit
+    lines: list[Line] = field(default_factory=list)
+
+    @property
+    def tapes(self) -> list[Path]:
+        recorder = self.process.recorder
+        return [] if recorder is None else recorder.paths
 
 
 class World:
     """One session while it lasts, and what is left of it.
 
     Attributes:
-        lines: the decisions, as a replay would print them. `events`: the audit stream.
+        runs: its processes, one after the other.
+        events: the audit streams of all of them. `kinds`: how many events of each kind there were.
         said: what a person was told.
     """
 
     def __init__(self, story: Story, loop: asyncio.AbstractEventLoop) -> None:
         self.story = story
-        self.chance = random.Random(story.seed * 7919 + 11)
         self.clock = LoopClock(loop, start_ns=START_MS * 1_000_000)
         prices = story.prices or Scenario(story.scenario, start_ms=START_MS, seed=story.seed)
         self.simulation = Simulation(
@@ -108,26 +129,56 @@ class World:
             prices=prices,
         )
         self.driver = SimulationDriver(self.simulation, self.clock)
-        self.lines: list[Line] = []
+        self.runs: list[Run] = []
         self.events: list[AuditEvent] = []
         self.said: list[str] = []
         self.kinds: dict[str, int] = {}
-        self.audit = Audit()
-        self.audit.watch(self._keep)
-        self.journal = Journal.open(None, clock=self.clock, inline=True)
-        self.process = LiveProcess(
+        self.begin()
+
+    def begin(self) -> Run:
+        """Makes a process, as a supervisor does after the last one has ended."""
+        story, number = self.story, len(self.runs)
+        path = None if story.journal is None else story.folder / story.journal
+        journal = Journal.open(path, clock=self.clock, inline=True, durable=False)
+        audit = Audit()
+        process = LiveProcess(
             self._config(),
             environment=ENVIRONMENT,
             credentials=Credentials(KEY, SECRET),
-            transport=MemoryTransport(self.driver, latency=self._latency(1)),
-            rest_transport=MemoryRest(self.driver, latency=self._latency(2)),
+            transport=MemoryTransport(self.driver, latency=self._latency(1 + 2 * number)),
+            rest_transport=MemoryRest(self.driver, latency=self._latency(2 + 2 * number)),
             clock=self.clock,
-            chance=random.Random(story.seed),
-            audit=self.audit,
-            journal=self.journal,
+            chance=random.Random(story.seed + number),
+            audit=audit,
+            journal=journal,
             data_dir=story.folder,
             say=self.said.append,
         )
+        run = Run(process, journal, audit)
+        journal.subscribe(audit, later=lambda call: call())
+        audit.watch(lambda event: self._keep(event, run))
+        self.runs.append(run)
+        return run
+
+    @property
+    def process(self) -> LiveProcess:
+        """The one that runs now."""
+        return self.runs[-1].process
+
+    @property
+    def audit(self) -> Audit:
+        """The last process's."""
+        return self.runs[-1].audit
+
+    @property
+    def lines(self) -> list[Line]:
+        """The last process's decisions."""
+        return self.runs[-1].lines
+
+    @property
+    def tapes(self) -> list[Path]:
+        """The last process's tapes."""
+        return self.runs[-1].tapes
 
     def _config(self) -> Config:
         tables: dict[str, Any] = {
@@ -149,15 +200,15 @@ class World:
         chance = random.Random(self.story.seed * 31 + number)
         return lambda: chance.uniform(low_s, high_s)
 
-    def _keep(self, event: AuditEvent) -> None:
+    def _keep(self, event: AuditEvent, run: Run) -> None:
         name = type(event.what).__name__
         self.kinds[name] = self.kinds.get(name, 0) + 1
         if self.story.keep_events:
             self.events.append(event)
-        if isinstance(event.what, Decided):
+        if isinstance(event.what, Decided) and self.story.keep_lines:
             line = line_of(event.what.decision)
             if line is not None:
-                self.lines.append(line)
+                run.lines.append(line)
 
     # What is done to it -----------------------------------------------------------------------
 
@@ -181,12 +232,6 @@ class World:
     def price(self, symbol: str, price: str) -> None:
         """Moves a price."""
         self.control("price", {"symbol": symbol, "price": price})
-
-    @property
-    def tapes(self) -> list[Path]:
-        """What was recorded."""
-        recorder = self.process.recorder
-        return [] if recorder is None else recorder.paths
 
     def audit_bytes(self) -> bytes:
         """The audit stream, one event a line."""
@@ -213,19 +258,41 @@ async def _play(story: Story) -> World:
         story.before(world)
     if story.faults:
         world.arm(*story.faults)
-    stop = asyncio.Event()
-    running = asyncio.create_task(world.process.run(stop), name="process")
     acting = asyncio.ensure_future(story.act(world))
     try:
-        await asyncio.wait({running, acting}, return_when=asyncio.FIRST_COMPLETED)
-        if acting.done():
-            acting.result()
-        stop.set()
-        await running
+        for after_s, in_order in story.restarts:
+            await _live(world, acting, after_s=after_s, in_order=in_order)
+            if not acting.done():
+                # Names of tapes count seconds.
+                await asyncio.sleep(1.5)
+                world.begin()
+        if not acting.done():
+            await _live(world, acting, after_s=None, in_order=True)
+        acting.result()
     finally:
         acting.cancel()
-        running.cancel()
-        await asyncio.gather(acting, running, return_exceptions=True)
+        await asyncio.gather(acting, return_exceptions=True)
         world.driver.stop()
-        world.journal.close()
     return world
+
+
+async def _live(
+    world: World, acting: "asyncio.Future[None]", *, after_s: float | None, in_order: bool
+) -> None:
+    """One process, until it is its time or the story is over."""
+    run = world.runs[-1]
+    stop = asyncio.Event()
+    running = asyncio.create_task(run.process.run(stop), name="process")
+    try:
+        await asyncio.wait(
+            {running, acting}, return_when=asyncio.FIRST_COMPLETED, timeout=after_s
+        )
+        if running.done() or in_order:
+            stop.set()
+            await running
+        else:
+            run.journal.abandon()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        run.journal.close()

@@ -422,6 +422,6 @@ async def test_quiet_minutes_cost_no_request() -> None:
 @virtually
 async def test_the_confirmed_stop_is_told_to_reconciliation() -> None:
     room = await guarded()
-    known = room.stops.known_stops()[SYMBOL, "LONG"]
+    (known,) = room.stops.known_stops()[SYMBOL, "LONG"]
     assert (known.client_id, known.trigger) == (room.view().client_id, Decimal(79600))
     await room.kill()
