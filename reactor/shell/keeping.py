@@ -10,6 +10,7 @@ import orjson
 from reactor.config import Config
 from reactor.core.decisions import Decision, Opened, Side
 from reactor.core.epoch_state import EpochState, state_of
+from reactor.core.market import Source
 from reactor.shell.assembly import StartState
 from reactor.shell.guard import Guard
 from reactor.shell.journal.journal import Journal
@@ -23,12 +24,18 @@ OPENING_WRITTEN_S: Final = 0.05
 EVERY_S: Final = 1.0
 """The longest that a new peak, or an order's progress, is not in the journal. Decisions are at once."""
 
+SEEN_EVERY: Final = 5
+"""Every how many of these rounds the time of the last price is written where nothing else changed: what a
+successor's gap audit begins with. A state is never written without it."""
+
 
 class Keeping:
     """Writes a guard's state down: with every decision, and once a second what changed without one.
 
     Attributes:
         recorder: whose tape is flushed beside; None where nothing is recorded.
+        seen_ms: the exchange time of the last price of each `SYMBOL:source` with a position.
+        gaps: answers with the gaps in the prices that are not audited yet, and when they began.
     """
 
     def __init__(
@@ -51,6 +58,9 @@ class Keeping:
         self._trades: dict[str, int] = {}
         self._virtual: dict[str, str] = {}
         self.recorder: Recorder | None = None
+        self.seen_ms: dict[str, int] = {}
+        self.gaps: Callable[[], Mapping[tuple[str, Source], int]] = dict
+        self._seen_rounds = 0
         guard.together = journal.turn
         guard.after.append(self._after)
 
@@ -68,6 +78,9 @@ class Keeping:
         with self._journal.turn():
             for key in self._guard.positions:
                 self._save(*key)
+            self._seen_rounds += 1
+            if self._seen_rounds >= SEEN_EVERY:
+                self._save_seen()
             self._save_trades()
             if self._config.mode != "live":
                 self._save_virtual()
@@ -90,6 +103,31 @@ class Keeping:
         if self._saved.get((symbol, side)) != state:
             self._saved[symbol, side] = state
             self._journal.put_epoch(state)
+            self._save_seen()
+
+    def recall(self, epochs: Sequence[EpochState]) -> None:
+        """Learns when the last process saw the last price of each epoch that it left open."""
+        left = self._journal.load()
+        recorded = orjson.loads(left.notes.get("seen", "{}"))
+        written_ms = (left.written_ns or 0) // 1_000_000
+        for epoch in epochs:
+            name = f"{epoch.symbol}:{epoch.plan.trigger}"
+            self.seen_ms[name] = int(recorded.get(name, written_ms))
+
+    def _save_seen(self) -> None:
+        """Writes down until when prices were seen; of a gap that is not audited yet its beginning."""
+        self._seen_rounds = 0
+        seen: dict[str, int] = {}
+        gaps = self.gaps()
+        for machine in self._guard.positions.values():
+            place = (machine.symbol, machine.plan.trigger)
+            name = f"{place[0]}:{place[1]}"
+            market = self._guard.market_of(machine)
+            now_ms = market.t_event_ms if market is not None and market.ticks else 0
+            seen[name] = gaps.get(place) or now_ms or self.seen_ms.get(name, 0)
+        if seen != self.seen_ms:
+            self.seen_ms = seen
+            self._journal.put_note("seen", orjson.dumps(seen).decode())
 
     def _save_trades(self) -> None:
         newest_ms = self._guard.pump.account.newest_trade_ms

@@ -17,6 +17,7 @@ from reactor.core.silence import Silence
 from reactor.shell.feeds.market_feed import MarketFeed
 from reactor.shell.feeds.order_socket import OrderSocket
 from reactor.shell.feeds.private_feed import PrivateFeed
+from reactor.shell.gap_audit import GapAudit
 from reactor.shell.gateway.gateway import Gateway
 from reactor.shell.guard import Guard
 from reactor.shell.hard_stops import HardStopExecutor
@@ -65,6 +66,7 @@ class Listening(NamedTuple):
     poller: Poller
     watchdog: Watchdog
     reconciler: Reconciler
+    gap_audit: GapAudit
 
 
 class Sending(NamedTuple):
@@ -143,6 +145,7 @@ def listening(
             every_s=config.account.reconcile_s,
             halted=lambda: _halted(contracts, guard),
         ),
+        gap_audit=GapAudit(*rest_parts),
     )
 
 

@@ -304,6 +304,7 @@ class LiveProcess:
             pump, clock=clock, audit=audit, config=config, loop=asyncio.get_running_loop()
         )
         self.keeping = Keeping(self.guard, journal=self.journal, config=config, plans=self.plans)
+        self.keeping.recall(start.epochs)
         if config.record.enabled:
             self.recorder = self.keeping.recorder = Recorder(
                 config.record,
@@ -322,6 +323,7 @@ class LiveProcess:
             on_gap=self._on_gap,
         )
         self.reconciler = self.parts.reconciler
+        self.keeping.gaps = self.parts.gap_audit.unaudited
         if config.mode == "live":
             self.sending = sending(
                 self._outside,
@@ -358,6 +360,7 @@ class LiveProcess:
             ("watchdog", parts.watchdog.run()),
             ("reconciler", parts.reconciler.run()),
             ("watching", parts.watching.run()),
+            ("gap audit", parts.gap_audit.run()),
             ("protection", self.protecting.run()),
             ("keeping", self.keeping.run()),
         ]
@@ -382,6 +385,7 @@ class LiveProcess:
             self._doubt(state)
         self.reconciler.want("start")
         await self.reconciler.done.wait()
+        self.parts.gap_audit.restarted(self.keeping.seen_ms)
         await self.parts.watching.begin()
         if self.sending is not None and self.sending.hard_stops is not None:
             self.sending.hard_stops.know_positions()
