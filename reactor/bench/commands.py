@@ -21,6 +21,9 @@ examples:
   reactor bench replay
   reactor bench replay --tape btc.jsonl.zst
   reactor bench replay --memory --size 5GB
+  reactor bench latency --picture latency.svg
+  reactor bench latency --cases warm,burst --rounds 3 --json
+  reactor bench network --environment sim:http://127.0.0.1:8123
 
 Every figure is measured beside a yardstick in the same run; ratios can be compared between machines,
 absolute times cannot. A run whose yardstick wanders by more than 15 % says that it is noisy.
@@ -60,6 +63,9 @@ def add_bench_command(subparsers: "Subparsers") -> None:
         "--memory", action="store_true", help="replay one long tape and watch the memory instead"
     )
     replay.add_argument("--size", default="1GB", help="of that tape, unpacked (default 1GB)")
+    latency = _add(commands, "latency", "how long a tick takes to its order", _run_latency)
+    latency.add_argument("--cases", default="", metavar="A,B", help="only these (default: all)")
+    latency.add_argument("--picture", type=Path, metavar="FILE", help="draw the distribution: .svg")
 
 
 def _add(
@@ -104,6 +110,22 @@ def _run_replay(args: argparse.Namespace) -> int:
         raise ConfigError(f"--ticks {args.ticks} is out of range: 1000 to 1000000000")
     rounds = _rounds(args, replay.ROUNDS)
     return _show(args, replay.bench_replay(tape=args.tape, rounds=rounds, tick_count=args.ticks))
+
+
+def _run_latency(args: argparse.Namespace) -> int:
+    from reactor.bench import latency, latency_picture  # noqa: PLC0415 - see above
+
+    found = latency.bench_latency(
+        rounds=_rounds(args, latency.ROUNDS),
+        names=[name for name in args.cases.split(",") if name],
+        tell=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    if args.picture is not None:
+        try:
+            args.picture.write_text(latency_picture.drawn(found.cases), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"--picture {args.picture}: {error.strerror or error}") from None
+    return _show(args, found)
 
 
 def _rounds(args: argparse.Namespace, default: int) -> int:

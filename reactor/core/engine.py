@@ -56,6 +56,8 @@ class Engine:
         positions: the machines of the open epochs by (symbol, side).
         facts: what was told of symbols that ladder rules may ask for; whoever feeds the engine fills it.
         ignored: positions that adoption left alone: until they are flat, nothing opens an epoch for them.
+        is_time_held: while it is, no timer fires. What an earlier process left may be over by now: a time stop
+            or a retry of its epochs must not close a position that somebody opened since.
     """
 
     __slots__ = (
@@ -76,6 +78,7 @@ class Engine:
         "due_ns",
         "facts",
         "ignored",
+        "is_time_held",
         "positions",
     )
 
@@ -127,6 +130,7 @@ class Engine:
         self.facts: dict[str, dict[str, Decimal | str]] = {}
         self.ignored: set[tuple[str, Side]] = set()
         self.due_ns = NEVER_NS
+        self.is_time_held = False
 
     # Ticks ------------------------------------------------------------------------------------
 
@@ -309,6 +313,10 @@ class Engine:
             if t_event_ms == market.t_event_ms:
                 # Nothing happened since: the price that is known is the price of now.
                 market.t_recv_ns = t_recv_ns
+            return out
+        if market.suspect is not None and t_event_ms <= market.suspect.t_event_ms:
+            # The same observation, asked for again, confirms nothing.
+            market.duplicates += 1
             return out
         self._take(market, price, ask, market.last_id, t_event_ms, t_recv_ns, out)
         if source == "mark":
@@ -843,7 +851,7 @@ class Engine:
 
     def _due(self, now_ns: int) -> list[Decision]:
         out: list[Decision] = []
-        while now_ns >= self.due_ns:
+        while now_ns >= self.due_ns and not self.is_time_held:
             dues = [market.due_ns for market in self._markets if market.due_ns is not None]
             due = min(dues, default=NEVER_NS)
             if self._steering_due_ns <= min(due, now_ns):

@@ -36,6 +36,8 @@ class StartState(msgspec.Struct, frozen=True, kw_only=True):
         sides: the position side (BOTH, LONG, SHORT) of each open epoch, by `SYMBOL:SIDE`.
         trades: the newest trade id that was counted, by symbol.
         virtual: the real sizes behind a dry run's positions, by `SYMBOL:SIDE`.
+        is_old: whether the epochs are as an earlier process left them, so that no clock of theirs may run before
+            the exchange has said what is open. False at the change from one tape to the next.
     """
 
     epochs: tuple[EpochState, ...] = ()
@@ -43,6 +45,7 @@ class StartState(msgspec.Struct, frozen=True, kw_only=True):
     sides: Mapping[str, str] = {}
     trades: Mapping[str, int] = {}
     virtual: Mapping[str, Decimal] = {}
+    is_old: bool = False
 
 
 def start_state(recorded: Any) -> StartState:
@@ -143,4 +146,5 @@ def live_pump(
         book.restore(machine, position_side=start.sides.get(name, "BOTH"))
     book.know_virtual({_key(name): size for name, size in start.virtual.items()})
     book.know_trades(start.trades)
+    engine.is_time_held = start.is_old
     return pump

@@ -259,7 +259,8 @@ class Pump:
     @property
     def due_ns(self) -> int:
         """No later than the instant at which `on_time` next has something to do."""
-        return min(self.engine.due_ns, self._book_due_ns)
+        engine = self.engine
+        return self._book_due_ns if engine.is_time_held else min(engine.due_ns, self._book_due_ns)
 
     def forwards(self, number: int, t_ns: int) -> int:
         """The time that a line counts as received at.
@@ -407,9 +408,12 @@ class Pump:
             if not self._follow_account:
                 return ()
             positions = [row for row in rows if isinstance(row, PositionRisk)]
-            return self.account.on_positions(
-                positions, params.get("symbol"), t_ns, asked_ns=asked_ns
-            )
+            asked_for = params.get("symbol")
+            told = self.account.on_positions(positions, asked_for, t_ns, asked_ns=asked_ns)
+            if asked_for is None:
+                # What is open is known now: of what an earlier process left, the rest is over.
+                self.engine.is_time_held = False
+            return told
         if path.endswith("/userTrades"):
             return self.account.on_trades(rows, t_ns) if self._follow_account else ()
         decisions: list[Decision] = []
