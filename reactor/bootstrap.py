@@ -138,27 +138,39 @@ async def live(
         if at:
             tell(f"status, metrics and control at {at}")
 
+        crashed: list[bool] = []
+
         async def guarded() -> None:
-            try:
-                await process.run(told)
-            except BadInputError:
-                raise
-            except Exception as error:  # noqa: BLE001 - a bug of ours; whoever restarts goes on from the journal
-                crashes.append(error)
-                text = f"{type(error).__name__}: {error}"
-                audit.publish(
-                    AlarmRaised(kind="crash", text=f"the process ends: {text}", key="crash"),
-                    t_ns=clock.now_ns(),
-                )
-                structlog.get_logger("reactor").error("crash", exc_info=error)
+            crashed.append(await _until_told(process, told, audit, clock))
             await oversight.drain()
 
-        crashes: list[Exception] = []
         await alongside(oversight.works(), guarded)
     finally:
         journal.close(timeout_s=CLOSE_S)
         oversight.close()
-    return CRASHED if crashes else 0
+    return CRASHED if any(crashed) else 0
+
+
+async def _until_told(
+    process: LiveProcess, stop: asyncio.Event, audit: Audit, clock: SystemClock
+) -> bool:
+    """Runs the process; answers whether it crashed, which is a bug of ours and told.
+
+    Whoever restarts it goes on from the journal.
+    """
+    try:
+        await process.run(stop)
+    except BadInputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - see above
+        text = f"the process ends: {type(error).__name__}: {error}"
+        audit.publish(
+            AlarmRaised(kind="crash", text=text, key="crash"),
+            t_ns=clock.now_ns(),
+        )
+        structlog.get_logger("reactor").error("crash", exc_info=error)
+        return True
+    return False
 
 
 def _open_journal(config: Config, clock: SystemClock, tell: Say) -> Journal:

@@ -49,6 +49,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "add_demo_command",
         "see it work, with a simulated exchange and no keys",
     ),
+    "record": (
+        "reactor.shell.record_commands",
+        "add_record_command",
+        "record the prices of a live exchange as tapes",
+    ),
     "run": ("reactor.commands", "add_run_command", "guard an account"),
     **{
         name: ("reactor.control.commands", f"add_{name.replace('-', '_')}_command", does)

@@ -19,7 +19,7 @@ from decimal import Decimal
 from reactor.core.candles import Candle, CandleSeries
 from reactor.core.decisions import Alarm, Decision, Reason, Side
 from reactor.core.events import OnAdopt, PositionReport
-from reactor.core.exact import from_float, text
+from reactor.core.exact import text
 from reactor.core.gap import Gaps, Span, Window
 from reactor.core.ladder import Filters
 from reactor.core.lifecycle import Event
@@ -29,30 +29,23 @@ from reactor.core.market import (
     Market,
     Quote,
     Source,
-    book_quote,
-    double,
-    not_a_price,
-    price_quote,
 )
 from reactor.core.markets import Markets, PlanFor
 from reactor.core.orders import Fills, OrderIds, Orders, plain_order_id
-from reactor.core.plan import INTERVAL_MS, Plan
+from reactor.core.plan import Plan
 from reactor.core.policy import Choice, ExternalPolicy
 from reactor.core.sizing import NO_INPUTS, Inputs, position_inputs
 from reactor.core.steering import Steering
 from reactor.core.steering_decisions import ignored_policy, policy_decisions, regime_decision
-from reactor.errors import DecodeError
+from reactor.core.ticks import NEVER_NS, TickPath
 
 NO_FILTERS = Filters()
-NEVER_NS = 1 << 62
 
 
-class Engine:
+class Engine(TickPath):
     """Guards positions: feeds ticks to their machines and keeps their epochs.
 
     Attributes:
-        due_ns: no later than the instant at which the clock next has something to do (nanoseconds since
-            the Unix epoch).
         positions: the machines of the open epochs by (symbol, side).
         facts: what was told of symbols that ladder rules may ask for; whoever feeds the engine fills it.
         ignored: positions that adoption left alone: until they are flat, nothing opens an epoch for them.
@@ -61,21 +54,16 @@ class Engine:
     """
 
     __slots__ = (
-        "_book",
         "_epochs",
         "_fills",
         "_filters_for",
         "_gaps",
         "_inputs_for",
-        "_last",
-        "_mark",
-        "_markets",
         "_on_adopt",
         "_order_ids",
         "_plan_for",
         "_steering",
         "_steering_due_ns",
-        "due_ns",
         "facts",
         "ignored",
         "is_time_held",
@@ -119,292 +107,13 @@ class Engine:
         self._on_adopt = on_adopt
         self._epochs = 0
         self._gaps = Gaps()
-        self._markets = Markets(self._standing_plan, fixed_atr or {}, steering)
-        # The tick path looks its market up without a call.
-        self._last, self._mark, self._book = (
-            self._markets.last,
-            self._markets.mark,
-            self._markets.book,
-        )
+        super().__init__(Markets(self._standing_plan, fixed_atr or {}, steering))
         self.positions: dict[tuple[str, Side], Machine] = {}
         self.facts: dict[str, dict[str, Decimal | str]] = {}
         self.ignored: set[tuple[str, Side]] = set()
-        self.due_ns = NEVER_NS
         self.is_time_held = False
 
-    # Ticks ------------------------------------------------------------------------------------
-
-    def on_last(
-        self, symbol: str, price: str, trade_id: int, t_event_ms: int, t_recv_ns: int
-    ) -> Sequence[Decision]:
-        """Takes an aggregated trade.
-
-        Args:
-            symbol: as Binance writes it, upper case.
-            price: as it came, a decimal text.
-            trade_id: the aggregate trade id (`a`); what is not above the last one does not count.
-            t_event_ms: trade time (`T`), exchange clock.
-            t_recv_ns: receive time.
-
-        Returns:
-            The decisions; empty for a quiet tick.
-        """
-        try:
-            market = self._last[symbol]
-        except KeyError:
-            market = self._markets.get("last", symbol)
-        if market is not None:
-            try:
-                value = double(price)
-            except ValueError:
-                raise not_a_price(price) from None
-            if (
-                market.low < value < market.high
-                and market.last_id < trade_id < market.id_end
-                and market.since_ms <= t_event_ms < market.until_ms
-                and t_recv_ns < self.due_ns
-                and len(price) < 17
-            ):
-                market.last_id = trade_id
-                market.text = price
-                market.t_event_ms = t_event_ms
-                market.t_recv_ns = t_recv_ns
-                market.ticks += 1
-                return ()
-        out = self._due(t_recv_ns)
-        if market is not None:
-            if not market.aggregated:
-                # From the first aggTrade on, raw trades of the symbol are ignored; ids start anew.
-                market.aggregated = True
-                market.last_id = -1
-                market.suspect = None
-            self._tick(market, price, "", trade_id, t_event_ms, t_recv_ns, out)
-        return out
-
-    def on_trade(
-        self, symbol: str, price: str, trade_id: int, t_event_ms: int, t_recv_ns: int
-    ) -> Sequence[Decision]:
-        """Takes a raw trade (`t`, `T`): a last-price tick where the symbol has no aggTrades."""
-        try:
-            market = self._last[symbol]
-        except KeyError:
-            market = self._markets.get("last", symbol)
-        if market is not None:
-            try:
-                value = double(price)
-            except ValueError:
-                raise not_a_price(price) from None
-            if (
-                market.low < value < market.high
-                and market.trade_id < trade_id < market.id_end
-                and not market.aggregated
-                and market.since_ms <= t_event_ms < market.until_ms
-                and t_recv_ns < self.due_ns
-                and len(price) < 17
-            ):
-                market.trade_id = trade_id
-                market.text = price
-                market.t_event_ms = t_event_ms
-                market.t_recv_ns = t_recv_ns
-                market.ticks += 1
-                return ()
-        out = self._due(t_recv_ns)
-        if market is not None and not market.aggregated:
-            # Until an aggTrade comes, its id field holds a value that no aggTrade is above, so that
-            # the first one cannot pass for quiet.
-            market.last_id = market.trade_id
-            self._tick(market, price, "", trade_id, t_event_ms, t_recv_ns, out)
-            market.trade_id, market.last_id = market.last_id, NEVER_NS
-        return out
-
-    def on_mark(
-        self, symbol: str, price: str, t_event_ms: int, t_recv_ns: int
-    ) -> Sequence[Decision]:
-        """Takes a mark price; its event time (`E`) is its id."""
-        try:
-            market = self._mark[symbol]
-        except KeyError:
-            market = self._markets.get("mark", symbol)
-        if market is not None:
-            try:
-                value = double(price)
-            except ValueError:
-                raise not_a_price(price) from None
-            if (
-                market.low < value < market.high
-                and t_event_ms > market.last_id
-                and market.since_ms <= t_event_ms < market.until_ms
-                and t_recv_ns < self.due_ns
-                and len(price) < 17
-            ):
-                market.last_id = market.t_event_ms = t_event_ms
-                market.text = price
-                market.t_recv_ns = t_recv_ns
-                market.ticks += 1
-                return ()
-        out = self._due(t_recv_ns)
-        if market is not None:
-            self._tick(market, price, "", t_event_ms, t_event_ms, t_recv_ns, out)
-        return out
-
-    def on_book(
-        self, symbol: str, bid: str, ask: str, update_id: int, t_event_ms: int, t_recv_ns: int
-    ) -> Sequence[Decision]:
-        """Takes the best bid and ask (`u`, `T`): the bid is a LONG's price, the ask a SHORT's."""
-        try:
-            market = self._book[symbol]
-        except KeyError:
-            market = self._markets.get("book", symbol)
-        if market is not None:
-            try:
-                bid_value, ask_value = double(bid), double(ask)
-            except ValueError:
-                raise not_a_price(f"{bid} / {ask}") from None
-            if (
-                market.low < bid_value < market.high
-                and market.ask_low < ask_value < market.ask_high
-                and market.last_id < update_id < market.id_end
-                and market.since_ms <= t_event_ms < market.until_ms
-                and t_recv_ns < self.due_ns
-                and len(bid) < 17
-                and len(ask) < 17
-            ):
-                market.last_id = update_id
-                market.text = bid
-                market.ask_text = ask
-                market.t_event_ms = t_event_ms
-                market.t_recv_ns = t_recv_ns
-                market.ticks += 1
-                return ()
-        out = self._due(t_recv_ns)
-        if market is not None:
-            self._tick(market, bid, ask, update_id, t_event_ms, t_recv_ns, out)
-        return out
-
-    def on_polled(
-        self,
-        source: Source,
-        symbol: str,
-        price: str,
-        t_event_ms: int,
-        t_recv_ns: int,
-        *,
-        ask: str = "",
-    ) -> Sequence[Decision]:
-        """Takes a price that was asked for over REST, while or before the stream is silent.
-
-        It has no id of the stream's kind: it counts if it is younger than the last tick of its source, and
-        leaves the stream's ids alone.
-
-        Args:
-            source: whose price it is; never another source's.
-            symbol: as Binance writes it.
-            price: as it came, a decimal text; of a book the bid.
-            t_event_ms: the exchange's time of the price.
-            t_recv_ns: receive time.
-            ask: of a book.
-        """
-        out = self._due(t_recv_ns)
-        market = self._markets.get(source, symbol)
-        if market is None:
-            return out
-        if market.ticks and t_event_ms <= market.t_event_ms:
-            market.duplicates += 1
-            if t_event_ms == market.t_event_ms:
-                # Nothing happened since: the price that is known is the price of now.
-                market.t_recv_ns = t_recv_ns
-            return out
-        if market.suspect is not None and t_event_ms <= market.suspect.t_event_ms:
-            # The same observation, asked for again, confirms nothing.
-            market.duplicates += 1
-            return out
-        self._take(market, price, ask, market.last_id, t_event_ms, t_recv_ns, out)
-        if source == "mark":
-            # The id of a mark price is its time.
-            market.last_id = max(market.last_id, t_event_ms)
-        return out
-
-    def _tick(
-        self,
-        market: Market,
-        text: str,
-        ask_text: str,
-        tick_id: int,
-        t_event_ms: int,
-        t_recv_ns: int,
-        out: list[Decision],
-    ) -> None:
-        """A tick that may matter."""
-        if tick_id <= market.last_id:
-            market.duplicates += 1
-            return
-        self._take(market, text, ask_text, tick_id, t_event_ms, t_recv_ns, out)
-
-    def _take(
-        self,
-        market: Market,
-        text: str,
-        ask_text: str,
-        tick_id: int,
-        t_event_ms: int,
-        t_recv_ns: int,
-        out: list[Decision],
-    ) -> None:
-        fault = market.fault(tick_id, t_event_ms, t_recv_ns)
-        if fault is not None:
-            raise DecodeError(fault)
-        if ask_text:
-            quote = book_quote(text, ask_text, t_event_ms)
-        else:
-            quote = price_quote(text, t_event_ms)
-        market.last_id = tick_id
-        accepted = market.accept(quote)
-        if not accepted:
-            out.append(
-                Alarm(
-                    t_ns=t_recv_ns,
-                    tick=market.ticks,
-                    symbol=market.symbol,
-                    side=None,
-                    epoch=None,
-                    what=f"suspect {market.source} price {text}: too far from the last; waits for the next one",
-                )
-            )
-        for tick in accepted:
-            self._count(market, tick, t_recv_ns, out)
-        self._settle(market)
-
-    def _count(self, market: Market, tick: Quote, t_recv_ns: int, out: list[Decision]) -> None:
-        """An accepted tick: candles first, then the rules."""
-        self._close_candles(market, tick.t_event_ms, t_recv_ns, out)
-        for position in market.awaited:
-            price = None
-            if position.adopts is not None:
-                price = tick.long if position.side == "LONG" else tick.short
-            self._open(
-                market, position, t_ns=t_recv_ns, tick=market.ticks, price=price, out=out, seen=tick
-            )
-        market.awaited.clear()
-        market.count(tick, t_recv_ns=t_recv_ns)
-        for series in market.series.values():
-            series.tick(tick.candle, tick.t_event_ms)
-        for machine in market.machines:
-            is_long = machine.side == "LONG"
-            out += machine.on_tick(
-                tick.long if is_long else tick.short,
-                double=tick.long_double if is_long else tick.short_double,
-                is_short=tick.is_short,
-                t_ns=t_recv_ns,
-                tick=market.ticks,
-            )
-
-    def _close_candles(
-        self, market: Market, t_event_ms: int, t_ns: int, out: list[Decision]
-    ) -> None:
-        for series in market.series.values():
-            market.settle_candle(series)
-            while series.roll(t_event_ms):
-                self._candle_closed(market, series, t_ns, out, tick_follows=True)
+    # The exit policy --------------------------------------------------------------------------
 
     def _candle_closed(
         self,
@@ -416,17 +125,7 @@ class Engine:
         tick_follows: bool,
         rolled: bool = True,
     ) -> None:
-        for machine in market.machines:
-            if INTERVAL_MS[machine.plan.atr.interval] == series.interval_ms:
-                market.show(machine)
-                atr = self._markets.atr(market, machine.plan)
-                machine.on_candle(
-                    atr=atr,
-                    close=from_float(series.close),
-                    tick_follows=tick_follows,
-                    t_ns=t_ns,
-                    out=out,
-                )
+        super()._candle_closed(market, series, t_ns, out, tick_follows=tick_follows)
         if self._steering is not None and series is market.regime_series:
             how = self._steering.on_candle if rolled else self._steering.on_history
             verdict = how(market.symbol, series)
@@ -434,8 +133,6 @@ class Engine:
                 timeframe = self._steering.config.timeframe
                 out.append(regime_decision(market, verdict, timeframe=timeframe, t_ns=t_ns))
                 self._steer(market.symbol, t_ns, out, tick_follows=tick_follows)
-
-    # The exit policy --------------------------------------------------------------------------
 
     def on_policy(self, external: ExternalPolicy, *, t_ns: int) -> Sequence[Decision]:
         """Takes an exit policy from outside; it overrules the regime until it expires."""
@@ -548,7 +245,8 @@ class Engine:
         return machine, out
 
     def _open_reported(self, report: PositionReport, out: list[Decision]) -> None:
-        market = self._markets.of(self._standing_plan(report.symbol, report.side), report.symbol)
+        plan = self._standing_plan(report.symbol, report.side)
+        market = self._markets.of(plan, report.symbol)
         quote = market.quote()
         price = None if quote is None else quote.long if report.side == "LONG" else quote.short
         waits = self._stop_awaiting(market, report.side)

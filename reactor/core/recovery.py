@@ -13,7 +13,8 @@ import msgspec
 
 from reactor.core.decisions import Decision, Exit, Reason
 from reactor.core.epoch_state import EpochState, restore, state_of
-from reactor.core.exact import subtract
+from reactor.core.exact import ZERO, subtract
+from reactor.core.in_flight import Rest
 from reactor.core.lifecycle import Event, State
 from reactor.core.machine import Machine
 from reactor.core.orders import Fills, OrderIds
@@ -88,20 +89,25 @@ def with_exit(
     Returns:
         The state with that exit in flight. A full close carries the stop's kind as its reason: the journal
         does not know another. A partial one has taken the nearest levels that add up to its quantity, or,
-        where none do, the nearest ones that do not exceed it.
+        where none do, the nearest ones that do not exceed it; or it is what an earlier one had left.
     """
+    if state.exiting:
+        # Nothing but the same decision's own repetitions follows a full close.
+        return state
+    before = state
+    state, rest = _decidable(state, order_ids)
     if quantity >= state.quantity:
-        machine = _machine(state, order_ids)
-        out: list[Decision] = []
-        machine.close_all(Reason(machine.stop.kind.value), t_ns=t_ns, out=out)
+        # A full close of all that the journal knows overtook what was in flight.
+        machine = _machine(before if quantity >= before.quantity else state, order_ids)
+        machine.close_all(Reason(machine.stop.kind.value), t_ns=t_ns, out=[])
         return state_of(machine)
-    best = _machine(state, order_ids)
-    best_quantity = Decimal(0)
-    place: Decimal | None = None
-    for _ in range(LEVELS_TRIED_MAX):
-        place = _next_level(_machine(state, order_ids), place)
-        if place is None:
-            break
+    if rest is not None and quantity == min(rest.quantity, state.quantity):
+        return _without_levels(
+            state, quantity, t_ns, order_ids, level=rest.level, reasons=rest.reasons
+        )
+    best: Machine | None = None
+    best_quantity = ZERO
+    for place in _levels(_machine(state, order_ids)):
         machine = _machine(state, order_ids)
         taken = _taken_at(machine, place, t_ns)
         if taken is None:
@@ -112,7 +118,7 @@ def with_exit(
             best, best_quantity = machine, taken.quantity
         if taken.quantity == quantity:
             break
-    if best_quantity:
+    if best is not None:
         return state_of(best)
     return _without_levels(state, quantity, t_ns, order_ids)
 
@@ -121,12 +127,33 @@ def _machine(state: EpochState, order_ids: OrderIds) -> Machine:
     return restore(state, fills=Fills.REPORTED, order_ids=order_ids)
 
 
-def _next_level(machine: Machine, after: Decimal | None) -> Decimal | None:
-    """The nearest level on the gain axis beyond a place at which a rung or a harvest step fires."""
-    levels = [rung.x for rung in machine.ladder.rungs if rung.x is not None and not rung.taken]
-    levels += machine.ladder.harvest_levels(LEVELS_TRIED_MAX)
-    beyond = [level for level in levels if after is None or level > after]
-    return min(beyond, default=None)
+def _decidable(state: EpochState, order_ids: OrderIds) -> tuple[EpochState, Rest | None]:
+    """The epoch as it must have been when it decided again, and what was left to retry then.
+
+    Only one partial exit is in flight at a time: where the journal has one, its outcome came, and was not
+    written down. That it was filled whole is the likeliest; the exchange's own word on the size follows. What
+    a partial fill had left is retried or dropped by the first decision after it.
+    """
+    machine = _machine(state, order_ids)
+    orders = machine.orders
+    rest, orders.rest = orders.rest, None
+    if orders.partial is not None:
+        sent, left = orders.partial.exit, orders.available
+        machine.on_outcome(
+            Event.FILLED,
+            order_id=sent.order_id,
+            filled=sent.quantity,
+            t_ns=sent.t_ns,
+            out=[],
+        )
+        orders.on_quantity(left)
+    return state_of(machine), rest
+
+
+def _levels(machine: Machine) -> list[Decimal]:
+    """Where rungs and harvest steps fire on the gain axis, nearest first."""
+    rungs = {rung.x for rung in machine.ladder.rungs if rung.x is not None and not rung.taken}
+    return sorted({*rungs, *machine.ladder.harvest_levels(LEVELS_TRIED_MAX)})[:LEVELS_TRIED_MAX]
 
 
 def _taken_at(machine: Machine, x: Decimal, t_ns: int) -> Exit | None:
@@ -137,13 +164,21 @@ def _taken_at(machine: Machine, x: Decimal, t_ns: int) -> Exit | None:
 
 
 def _without_levels(
-    state: EpochState, quantity: Decimal, t_ns: int, order_ids: OrderIds
+    state: EpochState,
+    quantity: Decimal,
+    t_ns: int,
+    order_ids: OrderIds,
+    *,
+    level: Decimal | None = None,
+    reasons: tuple[Reason, ...] = (Reason.TAKE_PROFIT,),
 ) -> EpochState:
     machine = _machine(state, order_ids)
+    if level is None:
+        level = machine.x0 if machine.x is None else machine.x
     machine.orders.want_partial(
         quantity,
-        (Reason.TAKE_PROFIT,),
-        level=machine.x0 if machine.x is None else machine.x,
+        reasons,
+        level=level,
         price=machine.current_price,
         stop=machine.stop_price,
         t_ns=t_ns,

@@ -41,7 +41,7 @@ from reactor.binance.rest_market_messages import (
 )
 from reactor.core.candles import Candle
 from reactor.core.decisions import Decision
-from reactor.core.engine import NEVER_NS, Engine
+from reactor.core.engine import Engine
 from reactor.core.exact import text
 from reactor.core.ladder import Filters
 from reactor.core.lifecycle import Event
@@ -49,6 +49,7 @@ from reactor.core.management import Management
 from reactor.core.market import Source
 from reactor.core.plan import INTERVAL_MS
 from reactor.core.policy import ExternalPolicy
+from reactor.core.ticks import NEVER_NS
 from reactor.errors import DecodeError, TapeLineDamaged
 from reactor.limits import TIME_MS_MAX
 from reactor.shell.account_feed import AccountFeed

@@ -23,6 +23,9 @@ CHECK_EVERY_NS: Final = 10_000_000_000
 _UNITS: Final = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?B?)\s*", re.IGNORECASE)
 
+_TAPE: Final = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9]{4,}\.jsonl\.zst")
+"""How tapes are named here: what else is in the folder is somebody's own, and never removed."""
+
 
 def size_bytes(text: str, *, key: str) -> int:
     """A size as people write it: `500MB`, `10GB`, `1000000`.
@@ -175,7 +178,11 @@ class Recorder:
         """Removes the oldest tapes that age, size or free disk ask for; stops where that is not enough."""
         current = self._tape.path if self._tape is not None else None
         old = sorted(
-            (path for path in self._folder.glob("*.jsonl.zst") if path != current),
+            (
+                path
+                for path in self._folder.glob("*.jsonl.zst")
+                if path != current and _TAPE.fullmatch(path.name)
+            ),
             key=lambda path: path.name,
         )
         sizes = {path: _file_bytes(path) for path in old}

@@ -43,8 +43,9 @@ class TapeWriter:
     """A tape being written.
 
     Lines are gathered and written in blocks of `FLUSH_BYTES`, or when a message comes a second
-    (by the messages' own time) after the last block; call `flush` from a timer where messages may
-    stop coming. A compressed block is readable even if nothing ever follows it.
+    (by the messages' own time) after the last block; that message itself waits for what it caused.
+    Call `flush` from a timer where messages may stop coming. A compressed block is readable even if
+    nothing ever follows it.
 
     Attributes:
         path: the file.
@@ -140,6 +141,10 @@ class TapeWriter:
         Returns:
             Whether it was taken.
         """
+        if t_recv_ns >= self._flush_due_ns:
+            # Only what came before: a message and the orders that it caused reach the disk together.
+            self._flush_due_ns = t_recv_ns + FLUSH_INTERVAL_NS
+            self.flush()
         if self.stopped is not None:
             self.dropped += 1
             return False
@@ -159,9 +164,6 @@ class TapeWriter:
             self.dropped += 1
             return False
         self.lines += 1
-        if t_recv_ns >= self._flush_due_ns:
-            self._flush_due_ns = t_recv_ns + FLUSH_INTERVAL_NS
-            self.flush()
         return True
 
     def flush(self) -> None:

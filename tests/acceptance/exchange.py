@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl
 
 from reactor.binance.orders import PREFIX
@@ -132,12 +132,12 @@ class Exchange:
     def __init__(self, *, hedge: bool = False) -> None:
         self._clock = RealClock()
         self.simulation = _Watched(now_ms=self._clock.now_ms(), settings=Settings(hedge=hedge))
-        self.simulation.tell = self._tell  # type: ignore[method-assign]
+        self.simulation.tell = self._tell
         self.server = Server(self.simulation, clock=self._clock)
         self.arrivals: list[Arrival] = []
         self.traps: list[Trap] = []
 
-    async def __aenter__(self) -> "Exchange":
+    async def __aenter__(self) -> Self:
         await self.server.start()
         return self
 

@@ -267,7 +267,7 @@ async def _(scene: Scene) -> None:
 async def _(scene: Scene) -> None:
     await scene.begin()
     scene.deadly("POST", ORDER)
-    await until(lambda: scene.guard.epochs(), "the epoch in the journal")
+    await until(scene.guard.epochs, "the epoch in the journal")
     with scene.guard.held_journal():
         await scene.dead()
 
@@ -324,13 +324,13 @@ async def _(scene: Scene) -> None:
     await scene.exchange.flat(BTC)
 
 
-@point("running: a human closes it meanwhile and opens another; time stop over", plan="short_lived")
+@point("running: a human closes it meanwhile and opens another", plan="steps_in_time")
 async def _(scene: Scene) -> None:
     await scene.begin()
     await until(scene.guard.epochs, "the epoch in the journal")
     scene.guard.kill()
     scene.exchange.trade(BTC, "-0.2")
-    await asyncio.sleep(5)  # its four seconds are over
+    await asyncio.sleep(6)  # its time stop is over, and must not close the next one
     scene.exchange.trade(BTC, "0.2")
 
 

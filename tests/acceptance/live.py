@@ -9,14 +9,14 @@ import zlib
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from reactor.audit import AlarmRaised, Audit, AuditEvent, Decided, Happening, Started
 from reactor.binance.urls import environment
 from reactor.cli import main
 from reactor.clock import SystemClock
 from reactor.config import config_from_tables
-from reactor.core.decisions import Closed, Decision, Exit, Reason, StopMoved
+from reactor.core.decisions import Closed, Decision, Exit, Reason, Side, StopMoved
 from reactor.core.machine import Machine
 from reactor.shell.journal.journal import Journal
 from reactor.shell.process import LiveProcess
@@ -87,7 +87,22 @@ step_pct = 0.001
 """
 """Out after four seconds of nothing."""
 
-PLANS = {"steps": STEPS, "trail": TRAIL, "harvest": HARVEST, "short_lived": SHORT_LIVED}
+STEPS_IN_TIME = (
+    STEPS.replace('"steps"', '"steps_in_time"')
+    + """
+[time_stop]
+seconds = 6
+"""
+)
+"""The same, out after six seconds without a rung."""
+
+PLANS = {
+    "steps": STEPS,
+    "steps_in_time": STEPS_IN_TIME,
+    "trail": TRAIL,
+    "harvest": HARVEST,
+    "short_lived": SHORT_LIVED,
+}
 
 
 def write_plans(folder: Path) -> dict[str, str]:
@@ -157,7 +172,7 @@ class LiveGuard:
         )
         self.task = asyncio.create_task(self.process.run(self._stop), name="guard")
 
-    async def __aenter__(self) -> "LiveGuard":
+    async def __aenter__(self) -> Self:
         await self.heard(Started)
         return self
 
@@ -180,15 +195,15 @@ class LiveGuard:
     def decided(self, kind: type[T], symbol: str) -> list[T]:
         """Its decisions of one kind about a symbol."""
         decisions: Iterable[Decision] = (one.decision for one in self.told(Decided))
-        return [one for one in decisions if isinstance(one, kind) and one.symbol == symbol]  # type: ignore[attr-defined]
+        return [one for one in decisions if isinstance(one, kind) and one.symbol == symbol]
 
     def alarms(self, kind: str) -> list[AlarmRaised]:
         """The alarms of one kind."""
         return [one for one in self.told(AlarmRaised) if one.kind == kind]
 
-    def machine(self, symbol: str, side: str = "LONG") -> Machine | None:
+    def machine(self, symbol: str, side: Side = "LONG") -> Machine | None:
         """The machine of a position."""
-        return self.process.guard.positions.get((symbol, side))  # type: ignore[call-overload,no-any-return]
+        return self.process.guard.positions.get((symbol, side))
 
     async def heard(self, kind: type[Happening], number: int = 1) -> None:
         """Waits until it told this; an end of the guard is an error."""
@@ -221,7 +236,7 @@ class LiveGuard:
         ends: list[Closed] = await until(found, f"{symbol}: {number} × closed")
         return ends[-1]
 
-    async def stop_at(self, symbol: str, stop: str, side: str = "LONG") -> None:
+    async def stop_at(self, symbol: str, stop: str, side: Side = "LONG") -> None:
         """Waits until the engine's stop stands there."""
 
         def there() -> bool:
@@ -230,7 +245,7 @@ class LiveGuard:
 
         await until(there, f"{symbol}: stop at {stop}")
 
-    async def holds(self, symbol: str, quantity: str, side: str = "LONG") -> None:
+    async def holds(self, symbol: str, quantity: str, side: Side = "LONG") -> None:
         """Waits until its books and the exchange have this much open, and nothing is in flight."""
         wanted = Decimal(quantity)
 

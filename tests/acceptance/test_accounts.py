@@ -5,7 +5,7 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
-from reactor.core.decisions import Closed, Exit, Opened, Reason, StopMoved
+from reactor.core.decisions import Closed, Exit, Opened, Reason, Side, StopMoved
 
 from .exchange import ALGO_ORDER, ORDER, Exchange, until
 from .live import LiveGuard, replays, tidy
@@ -32,7 +32,7 @@ async def test_a_book_half_under_water_is_adopted_without_closing_any_of_it(tmp_
             assert not exchange.sent()
             for symbol, quantity in POSITIONS.items():
                 assert exchange.held(symbol) == Decimal(quantity)
-                side = "LONG" if Decimal(quantity) > 0 else "SHORT"
+                side: Side = "LONG" if Decimal(quantity) > 0 else "SHORT"
                 machine = guard.machine(symbol, side)
                 assert machine is not None
                 distance = abs(machine.stop_price / exchange.last(symbol) - 1)

@@ -164,7 +164,8 @@ async def test_answers_from_before_a_fill_change_nothing(tmp_path: Path) -> None
             await guard.holds(BTC, "0.14")
             guard.process.reconciler.want("the script asks")
             await until(
-                lambda: any("the script asks" in one.cause for one in guard.told(Reconciled)), "asked"
+                lambda: any("the script asks" in one.cause for one in guard.told(Reconciled)),
+                "asked",
             )
             await asyncio.sleep(0.5)
             machine = guard.machine(BTC)

@@ -120,7 +120,9 @@ async def test_a_resting_order_of_the_user_stays_when_a_rung_is_refused(tmp_path
             await guard.exit(BTC, Reason.TAKE_PROFIT)
             await guard.holds(BTC, "0.2")
             await asyncio.sleep(0.5)
-            assert len(exchange.account.open_orders(BTC)) == 1, "for a rung nobody's order is touched"
+            assert len(exchange.account.open_orders(BTC)) == 1, (
+                "for a rung nobody's order is touched"
+            )
             assert not exchange.asked("DELETE", ORDER)
         await tidy(exchange)
     replays(tmp_path)

@@ -6,11 +6,12 @@ import pytest
 
 from core.story import START_NS, SYMBOL, Story, line, lines, plan
 from reactor.core.decisions import Exit
-from reactor.core.engine import NEVER_NS, Engine
+from reactor.core.engine import Engine
 from reactor.core.events import PositionReport
 from reactor.core.market import book_quote, price_quote
 from reactor.core.orders import Fills
 from reactor.core.plan import Plan
+from reactor.core.ticks import NEVER_NS
 from reactor.errors import DecodeError
 
 D = Decimal

@@ -34,6 +34,7 @@ from reactor.sim.faults import FaultRule
 from reactor.sim.rest import Request
 from reactor.sim.scenarios import Scenario
 from reactor.sim.simulation import Simulation
+from reactor.sim.symbols import SymbolRules
 from reactor.sim.virtual_loop import VirtualLoop
 
 START_MS = 1_795_000_000_000
@@ -82,6 +83,7 @@ class Story:
     seed: int = 1
     scenario: str = "calm"
     prices: PriceSource | None = None
+    symbols: dict[str, SymbolRules] | None = None
     hedge: bool = False
     tables: Mapping[str, Any] = field(default_factory=dict)
     faults: Sequence[FaultRule] = ()
@@ -127,6 +129,7 @@ class World:
             now_ms=START_MS,
             settings=Settings(seed=story.seed, hedge=story.hedge, api_key=KEY, api_secret=SECRET),
             prices=prices,
+            symbols=story.symbols,
         )
         self.driver = SimulationDriver(self.simulation, self.clock)
         self.runs: list[Run] = []
@@ -284,9 +287,7 @@ async def _live(
     stop = asyncio.Event()
     running = asyncio.create_task(run.process.run(stop), name="process")
     try:
-        await asyncio.wait(
-            {running, acting}, return_when=asyncio.FIRST_COMPLETED, timeout=after_s
-        )
+        await asyncio.wait({running, acting}, return_when=asyncio.FIRST_COMPLETED, timeout=after_s)
         if running.done() or in_order:
             stop.set()
             await running

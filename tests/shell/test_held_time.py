@@ -29,7 +29,7 @@ def pump_from(start: StartState) -> Pump:
         filters_for=lambda _symbol: Filters(),
         instance="main",
         start=start,
-        note=lambda kind, text: None,
+        note=lambda _kind, _text: None,
     )
 
 
@@ -74,7 +74,7 @@ def test_a_time_stop_that_ran_out_meanwhile_waits_for_the_positions() -> None:
     assert not pump.on_time(late)
     assert pump.due_ns > late, "nobody may be woken for what is held"
     # One symbol's answer says nothing of the account.
-    assert not [one for one in pump.take(positions(late, "0.2", {"symbol": "BTCUSDT"}))]
+    assert not pump.take(positions(late, "0.2", {"symbol": "BTCUSDT"}))
     assert not pump.on_time(late)
     pump.take(positions(late, "0.2"))
     assert pump.due_ns <= late

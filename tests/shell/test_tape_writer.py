@@ -282,3 +282,19 @@ class TestRefusals:
             pytest.raises(ValueError, match="6 bytes"),
         ):
             writer.add_secret(b"BTC")
+
+
+def test_a_message_and_what_it_caused_reach_the_disk_together(tmp_path: Path) -> None:
+    """A process that is killed after its order left has no tape that decides an order and sends none."""
+    path = tmp_path / "killed.jsonl"
+    writer = writer_to(path)
+    second = 1_000_000_000
+    for number in range(5):
+        t_ns = 1_795_000_000 * second + number * second
+        writer.write(t_ns, "market", b'{"tick":%d}' % number)
+        # Killed here, the tick is not on the tape either.
+        on_disk = path.read_bytes()
+        assert on_disk.count(b'{"tick"') == on_disk.count(b'{"order"') == number
+        writer.write(t_ns, "order", b'{"order":%d}' % number, "out")
+    writer.close()
+    assert len(read_back(path)) == 10
