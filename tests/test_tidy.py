@@ -16,6 +16,7 @@ PURE = ("core", "binance")
 PURE_IMPORTS = {
     "base64",
     "bisect",
+    "abc",
     "collections",
     "copy",
     "dataclasses",

@@ -7,13 +7,21 @@ is called external. Where a stream brings no position reports at all (recordings
 the trades themselves move the position.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Context, Decimal
 
 import msgspec
 
+from reactor.core.account_known import (
+    NAMING_NS,
+    AccountKnowledge,
+    Ending,
+    RowContent,
+    RowKey,
+)
 from reactor.core.account_trades import (
     Trade,
+    first_of_life,
     held,
     profit,
     reduced_side,
@@ -21,19 +29,20 @@ from reactor.core.account_trades import (
     sides,
 )
 from reactor.core.decisions import Decision, Reason, Side
-from reactor.core.engine import Engine
 from reactor.core.events import PositionReport
 from reactor.core.exact import ZERO, add, multiply, subtract
 from reactor.core.lifecycle import Event
 from reactor.core.machine import Machine
-from reactor.core.management import Management, VirtualPositions
-
-NAMING_NS = 1_000_000_000
-"""How long an ended epoch waits for the trade that ended it. They come within milliseconds."""
 
 SNAPSHOT_RACE_NS = 1_000_000_000
 """How long after a report a snapshot row without a time of its own may still be the older of the two: an
 answer takes a round trip, during which the position may have changed."""
+
+CLOCKS_MS = 5_000
+"""How far our clock may be behind the exchange's for a trade not to be later than the epoch that it opened."""
+
+MISSED_KEPT_NS = 10_000_000_000
+"""How long fills that were asked for explain a snapshot: both are asked for together."""
 
 TRADE_IDS_KEPT = 1000
 """Trades remembered per symbol, to know a duplicate from two overlapping sockets."""
@@ -41,175 +50,9 @@ TRADE_IDS_KEPT = 1000
 AVERAGE_ENTRY = Context(prec=20)
 """An average entry is a quotient. Binance's own have up to 16 digits; more would only look exact."""
 
-_Key = tuple[str, str]
-"""Symbol and position side: how the exchange names a position."""
 
-_Content = tuple[Decimal, Decimal, Decimal | None]
-"""Amount, entry and profit so far: what tells two reports of the same millisecond apart."""
-
-
-class Reported(msgspec.Struct, frozen=True, kw_only=True):
-    """What the exchange last said of an open position.
-
-    Attributes:
-        quantity: in base units. `entry`: average entry price.
-        heard_ns: when it said so. `t_ms`: its own time of it. 0 where unknown.
-    """
-
-    quantity: Decimal
-    entry: Decimal
-    heard_ns: int
-    t_ms: int
-
-
-class _Ending:
-    """An epoch that is over, and what its trades have not told yet.
-
-    Attributes:
-        reason: why we closed it; None where it was not us.
-        ended_ns: when it ended.
-        due_ns: when waiting for its trade ends.
-        unpriced: how much of it no trade has priced, in base units.
-        is_named: whether its end has been said. Its late trades must not reach the next epoch.
-    """
-
-    __slots__ = ("due_ns", "ended_ns", "is_named", "machine", "reason", "unpriced")
-
-    def __init__(
-        self, machine: Machine, *, reason: Reason | None, ended_ns: int, unpriced: Decimal
-    ) -> None:
-        self.machine = machine
-        self.reason = reason
-        self.ended_ns = ended_ns
-        self.due_ns = ended_ns + NAMING_NS
-        self.unpriced = unpriced
-        self.is_named = False
-
-
-class AccountBook:
-    """Follows one account's positions and tells the engine.
-
-    Attributes:
-        due_ns: when `on_time` has something to do; None without such an instant.
-        unmanaged: open positions that are none of ours, as last reported: shown, never touched.
-    """
-
-    def __init__(self, engine: Engine, management: Management | None = None) -> None:
-        """Follows nothing yet.
-
-        Args:
-            engine: what it tells.
-            management: which positions are ours; all of them where None is given.
-        """
-        self._engine = engine
-        self._management = management or Management()
-        self._virtual = VirtualPositions() if self._management.virtual else None
-        # Until a report or a snapshot comes, trades themselves move positions.
-        self._has_reports = self._management.reported
-        # What a live session hears of before its first snapshot was open before it began.
-        self._adopts = self._management.reported
-        self.unmanaged: dict[tuple[str, Side], PositionReport] = {}
-        self._amounts: dict[_Key, tuple[Decimal, Decimal]] = {}
-        self._owners: dict[tuple[str, Side], str] = {}
-        # The newest exchange time of each position's reports, what they said at it, and when it came.
-        self._newest_ms: dict[_Key, int] = {}
-        self._said_at_newest: dict[_Key, set[_Content]] = {}
-        self._heard_ns: dict[_Key, int] = {}
-        self._trades: dict[str, dict[int, None]] = {}
-        # The newest trade of each symbol that an earlier process counted.
-        self._counted: dict[str, int] = {}
-        self._endings: dict[tuple[str, Side], _Ending] = {}
-        # Commissions of trades that came before the report that opens the position.
-        self._early_costs: dict[_Key, tuple[int, Decimal]] = {}
-
-    @property
-    def due_ns(self) -> int | None:
-        """The next instant at which an ended epoch stops waiting for its trade."""
-        return min((ending.due_ns for ending in self._endings.values()), default=None)
-
-    # A restart --------------------------------------------------------------------------------
-
-    def restore(self, machine: Machine, *, position_side: str) -> None:
-        """Takes up an epoch that was open when an earlier process ended.
-
-        Args:
-            machine: of the epoch, which the engine has.
-            position_side: BOTH, LONG or SHORT: which row of the exchange's it is.
-        """
-        key = (machine.symbol, machine.side)
-        self._owners[key] = position_side
-        size = machine.orders.quantity
-        signed = size if machine.side == "LONG" else size.copy_negate()
-        self._amounts[machine.symbol, position_side] = (signed, machine.entry)
-
-    def know_virtual(self, real: Mapping[tuple[str, Side], Decimal]) -> None:
-        """Takes the real sizes behind the positions that an earlier process had, or had closed, virtually."""
-        if self._virtual is not None:
-            for (symbol, side), size in real.items():
-                self._virtual.know(symbol, side, size)
-
-    def virtual(self) -> dict[tuple[str, Side], Decimal]:
-        """The real sizes behind virtual positions, open or closed in our books."""
-        return {} if self._virtual is None else self._virtual.real()
-
-    def know_trades(self, counted: Mapping[str, int]) -> None:
-        """Takes the newest trade id of each symbol that an earlier process counted."""
-        self._counted.update(counted)
-
-    @property
-    def counted_trades(self) -> dict[str, int]:
-        """The newest trade id of each symbol that was counted."""
-        newest = {symbol: max(ids) for symbol, ids in self._trades.items() if ids}
-        return {
-            symbol: max(newest.get(symbol, 0), self._counted.get(symbol, 0))
-            for symbol in {*newest, *self._counted}
-        }
-
-    def reported(self) -> dict[tuple[str, Side], Reported]:
-        """What the exchange last said is open, guarded or not."""
-        known: dict[tuple[str, Side], Reported] = {}
-        for (symbol, position_side), (amount, entry) in self._amounts.items():
-            for side in sides(position_side):
-                quantity = held(amount, position_side, side)
-                if quantity:
-                    known[symbol, side] = Reported(
-                        quantity=quantity,
-                        entry=entry,
-                        heard_ns=self._heard_ns.get((symbol, position_side), 0),
-                        t_ms=self._newest_ms.get((symbol, position_side), 0),
-                    )
-        return known
-
-    def since_ms(self, symbol: str) -> int:
-        """From when on a symbol's trades may belong to an epoch that is open, or waits for its trades.
-
-        Milliseconds since the Unix epoch; older ones were of somebody's business before. The position opens
-        with a report that comes after its trade, by less than a second.
-        """
-        opened = [
-            machine.opened_ns
-            for (name, _), machine in self._engine.positions.items()
-            if name == symbol
-        ]
-        opened += [
-            ending.machine.opened_ns
-            for (name, _), ending in self._endings.items()
-            if name == symbol
-        ]
-        return (min(opened, default=0) - NAMING_NS) // 1_000_000 if opened else 0
-
-    @property
-    def ended_ns(self) -> dict[tuple[str, Side], int]:
-        """When the positions that are flat by now became so, as far as remembered."""
-        return {
-            key: ending.ended_ns
-            for key, ending in self._endings.items()
-            if key not in self._engine.positions
-        }
-
-    def position_side(self, symbol: str, side: Side) -> str:
-        """Which row of the exchange's an open epoch is: BOTH, LONG or SHORT."""
-        return self._owners.get((symbol, side), "BOTH")
+class AccountBook(AccountKnowledge):
+    """Follows one account's positions and tells the engine."""
 
     # Reports ----------------------------------------------------------------------------------
 
@@ -252,12 +95,21 @@ class AccountBook:
         since_ns = t_ns if asked_ns is None else min(asked_ns, t_ns)
         if self._is_old_news(key, content, t_event_ms, t_ns=since_ns, snapshot=snapshot):
             return out
+        newest_ms = self._newest_ms.get(key)
         if t_event_ms is not None:
-            if t_event_ms > self._newest_ms.get(key, -1):
+            if t_event_ms > (newest_ms or -1):
                 self._newest_ms[key] = t_event_ms
                 self._said_at_newest[key] = set()
             self._said_at_newest[key].add(content)
             self._heard_ns[key] = t_ns
+        missed = self._missed.pop(key, [])
+        if snapshot and t_event_ms is not None and amount:
+            trades = [
+                trade
+                for trade in missed
+                if trade.t_event_ms <= t_event_ms and t_ns - trade.t_ns < MISSED_KEPT_NS
+            ]
+            self._end_unseen(key, first_of_life(amount, trades), newest_ms, t_ns, out)
         self._amounts[key] = (amount, entry)
         flips = position_side == "BOTH" and amount != 0
         for side in sides(position_side):
@@ -292,7 +144,7 @@ class AccountBook:
         self,
         symbols: set[str] | None,
         *,
-        listed: set[_Key],
+        listed: set[RowKey],
         t_ns: int,
         asked_ns: int | None = None,
     ) -> Sequence[Decision]:
@@ -324,7 +176,7 @@ class AccountBook:
         return out
 
     def _is_old_news(
-        self, key: _Key, content: _Content, t_event_ms: int | None, *, t_ns: int, snapshot: bool
+        self, key: RowKey, content: RowContent, t_event_ms: int | None, *, t_ns: int, snapshot: bool
     ) -> bool:
         """Whether a report says what was before what is known."""
         if snapshot and content[:2] == self._amounts.get(key):
@@ -389,6 +241,51 @@ class AccountBook:
             return True
         return self._management.manages(*key, report.quantity, report.entry)
 
+    # Lives that nobody saw ---------------------------------------------------------------------
+
+    def on_missed(self, trades: Sequence[Trade]) -> None:
+        """Takes fills that were asked for, oldest first and none missing: kept for the snapshot that follows.
+
+        A position that was closed and opened again while nobody listened looks like one that was open all the
+        time. Its epoch is another one, and nothing of the old one may reach it: its fills tell.
+        """
+        by_key: dict[RowKey, list[Trade]] = {}
+        for trade in trades:
+            by_key.setdefault((trade.symbol, trade.position_side), []).append(trade)
+        self._missed.update(by_key)
+
+    def _end_unseen(
+        self,
+        key: RowKey,
+        first: Trade | None,
+        newest_ms: int | None,
+        t_ns: int,
+        out: list[Decision],
+    ) -> None:
+        """Ends the epochs that are older than the present life of their position.
+
+        Args:
+            key: which position.
+            first: the trade that began its present life, where the fills reach back to it.
+            newest_ms: the exchange's time of the last report before this one; None in a process that had none.
+            t_ns: receive time.
+            out: where decisions go.
+        """
+        if first is None:
+            return
+        symbol, position_side = key
+        for side in sides(position_side):
+            machine = self._engine.positions.get((symbol, side))
+            since_ms = newest_ms
+            if since_ms is None and machine is not None:
+                since_ms = machine.opened_ns // 1_000_000 + CLOCKS_MS
+            if since_ms is None or first.t_event_ms <= since_ms:
+                continue
+            if self._holds(symbol, side, position_side):
+                self._end(symbol, side, None, t_ns, out)
+            if self._virtual is not None and self._is_row_of(symbol, side, position_side):
+                self._virtual.forget(symbol, side)
+
     # Trades -----------------------------------------------------------------------------------
 
     def on_trade(self, trade: Trade) -> Sequence[Decision]:
@@ -447,7 +344,7 @@ class AccountBook:
         return max(ZERO, quantity)
 
     def _price_ending(
-        self, key: tuple[str, Side], ending: _Ending, trade: Trade, out: list[Decision]
+        self, key: tuple[str, Side], ending: Ending, trade: Trade, out: list[Decision]
     ) -> None:
         orders = ending.machine.orders
         ending.unpriced = subtract(
@@ -528,7 +425,7 @@ class AccountBook:
         unpriced = _without_price(machine)
         out += self._engine.release(symbol, side, t_ns=t_ns)[1]
         self._owners.pop(key, None)
-        self._endings[key] = _Ending(
+        self._endings[key] = Ending(
             machine,
             reason=reason or machine.orders.closed_by,
             ended_ns=t_ns,

@@ -1,5 +1,6 @@
 """Fills of the account, and what they and position rows say about a side."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
@@ -78,3 +79,22 @@ def profit(trade: Trade, machine: Machine, quantity: Decimal) -> Decimal:
     if machine.side == "SHORT":
         gain = gain.copy_negate()
     return multiply(quantity, gain)
+
+
+def first_of_life(amount: Decimal, trades: Sequence[Trade]) -> Trade | None:
+    """The trade that opened a position from flat, or from the other side.
+
+    Args:
+        amount: signed, as it is after the last of them; not 0.
+        trades: of its position side, oldest first, none missing between them.
+
+    Returns:
+        None where it was open before all of them.
+    """
+    after = amount
+    for trade in reversed(trades):
+        before = subtract(after, trade.quantity if trade.buys else trade.quantity.copy_negate())
+        if not before or (before > 0) != (amount > 0):
+            return trade
+        after = before
+    return None

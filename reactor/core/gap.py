@@ -223,7 +223,7 @@ class Gaps:
             opened_ms = machine.opened_ns // 1_000_000 + window.ahead_ms
             since_ms = max(window.from_ms, opened_ms)
             inside = (s for s in spans if s.t_ms >= since_ms and s.end_ms <= window.to_ms)
-            found = walk(standing, inside, follows=market.source != "book")
+            found = walk(standing, inside, follows=market.source != "book" and not machine.paused)
             if found is not None:
                 _take(machine, market, standing, found, window, t_ns=t_ns, out=out)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from reactor.binance.messages import FAULTS
 from reactor.replay.session import Session
-from reactor.shell.pump import T_NS_MAX
+from reactor.shell.market_lines import T_NS_MAX
 from reactor.shell.tape_reader import Tape, open_tape
 
 PAUSE_S_MAX = 3600.0

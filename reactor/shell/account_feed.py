@@ -42,6 +42,9 @@ ABSENT_AFTER_NS = 61_000_000_000
 for as long as its `recvWindow` of at most 60 s and a second more allow. The gateway knows its own window, and
 compares position and fills beside; it says so sooner."""
 
+FILLS_WHOLE = 500
+"""An answer with fewer fills than the smallest `limit` that is asked with holds all that there are."""
+
 NOT_FOUND = -2013
 
 
@@ -190,31 +193,40 @@ class AccountFeed:
     def on_trades(self, rows: Iterable[object], t_ns: int) -> Sequence[Decision]:
         """Takes fills that were asked for; those that the stream brought are known already."""
         decisions: list[Decision] = []
+        answered = tuple(rows)
         trades = [
             row
-            for row in rows
+            for row in answered
             if isinstance(row, UserTrade) and row.time_ms >= self.book.since_ms(row.symbol)
         ]
-        for row in sorted(trades, key=lambda row: (row.time_ms, row.trade_id)):
-            client_id = self._client_ids.get((row.symbol, row.order_id), "")
-            commission = row.commission or ZERO
-            trade = Trade(
-                symbol=row.symbol,
-                position_side=row.position_side,
-                buys=row.side == "BUY",
-                quantity=row.quantity,
-                price=row.price,
-                profit=row.realized_profit,
-                commission=commission if row.symbol.endswith(row.commission_asset or "?") else ZERO,
-                trade_id=row.trade_id,
-                order_id=slice_id(client_id, 0),
-                ends_as=_ends_as(client_id),
-                t_event_ms=row.time_ms,
-                t_ns=t_ns,
-            )
+        fills = [
+            self._fill(row, t_ns)
+            for row in sorted(trades, key=lambda row: (row.time_ms, row.trade_id))
+        ]
+        # As many as were asked for at most: there may be more, and nothing can be concluded.
+        self.book.on_missed(fills if len(answered) < FILLS_WHOLE else ())
+        for trade in fills:
             self._note_trade(trade)
             decisions += self.book.on_trade(trade)
         return decisions
+
+    def _fill(self, row: UserTrade, t_ns: int) -> Trade:
+        client_id = self._client_ids.get((row.symbol, row.order_id), "")
+        commission = row.commission or ZERO
+        return Trade(
+            symbol=row.symbol,
+            position_side=row.position_side,
+            buys=row.side == "BUY",
+            quantity=row.quantity,
+            price=row.price,
+            profit=row.realized_profit,
+            commission=commission if row.symbol.endswith(row.commission_asset or "?") else ZERO,
+            trade_id=row.trade_id,
+            order_id=slice_id(client_id, 0),
+            ends_as=_ends_as(client_id),
+            t_event_ms=row.time_ms,
+            t_ns=t_ns,
+        )
 
     # Our own orders ---------------------------------------------------------------------------
 

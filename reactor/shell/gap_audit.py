@@ -49,13 +49,14 @@ TRADES_SETTLED_MS: Final = 2_000
 MINUTES_SETTLED_MS: Final = 3_000
 """How long after a gap's end its record is read: REST lags the streams, and a closed candle is corrected."""
 
-FRESH_S: Final = 10.0
+FRESH_S: Final = 5.0
 """How long a stream that is back may take to bring a price; a quiet symbol's gap is then read without."""
 
 ATTEMPTS: Final = 3
 AGAIN_S: Final = 5.0
 LOOK_S: Final = 0.25
-SUSPECT_S: Final = 0.5
+SUSPECT_S: Final = 1.0
+"""Between two questions about a suspect: the next tick may be quicker, and a price of the same instant says nothing."""
 
 Place = tuple[str, Source]
 
@@ -113,7 +114,6 @@ class GapAudit:
         self._clock = clock
         self._gaps: dict[Place, _Gap] = {}
         self._up: dict[StreamRoute, bool] = {"market": False, "public": False}
-        self._asked: dict[Place, int] = {}
         guard.links.append(self._on_link)
         guard.after.append(self._after)
 
@@ -361,11 +361,8 @@ class GapAudit:
                 suspect = market.suspect
                 if suspect is None or not (market.machines or market.awaited):
                     continue
-                place = (market.symbol, market.source)
-                is_after_gap = suspect.t_event_ms - market.t_event_ms >= GAP_MS_MIN
-                if is_after_gap and self._asked.get(place) != suspect.t_event_ms:
-                    self._asked[place] = suspect.t_event_ms
-                    await self._ask_price(place)
+                if suspect.t_event_ms - market.t_event_ms >= GAP_MS_MIN:
+                    await self._ask_price((market.symbol, market.source))
 
     async def _ask_price(self, place: Place) -> None:
         endpoint = ENDPOINTS[place[1]]
@@ -374,8 +371,7 @@ class GapAudit:
                 endpoint.path, {"symbol": place[0]}, weight=endpoint.weight, purpose="poll"
             )
         except (RestFailed, BudgetExhausted):
-            # The next tick of the stream confirms it, or the next look.
-            self._asked.pop(place, None)
+            # The next tick of the stream says it, or the next question.
             return
         self._guard.rest(answer)
 

@@ -123,11 +123,14 @@ class Guard:
         self.pump = pump
         self._engine = pump.engine
         self._clock = clock
+        self._clock_ns = clock.now_ns
         self._audit = audit
         self._config = config
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = NEVER_NS
+        # The engine's share of it, so that a quiet tick compares integers and asks nobody.
+        self._engine_due_ns = NEVER_NS
         self._writer: Writer | None = None
         self._sender: Sender | None = None
         self._stopping = False
@@ -162,12 +165,15 @@ class Guard:
         """Takes a frame of a market or public socket, in its read callback."""
         if self._stopping:
             return
-        t_ns = self._now()
+        t_ns = self._clock_ns()
+        if t_ns < self._last_ns:
+            t_ns = self._last_ns
+        self._last_ns = t_ns
         pump = self.pump
         try:
             frame = _decode(message).data
             kind = type(frame)
-            if t_ns >= pump.due_ns or self._inside or self.faulted:
+            if t_ns >= self._timer_ns or self._inside or self.faulted:
                 raise ValueError  # timers fire first, on the long way
             t_event_ms = frame.E
             if kind is AggTrade and frame.st == 1:
@@ -196,7 +202,7 @@ class Guard:
         pump.now_ns = t_ns
         if self._writer is not None:
             self._writer.write(t_ns, route, message)
-        if self._engine.due_ns != self._timer_ns:
+        if self._engine.due_ns != self._engine_due_ns:
             self._arm()
 
     def private(self, message: bytes) -> None:
@@ -427,6 +433,7 @@ class Guard:
     def _arm(self) -> None:
         due_ns = self.pump.due_ns
         self._timer_ns = due_ns
+        self._engine_due_ns = self._engine.due_ns
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

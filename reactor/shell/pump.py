@@ -6,10 +6,8 @@ can hold raises out of it: what cannot be read is counted and reported once, and
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 from urllib.parse import parse_qsl
-
-import msgspec
 
 from reactor.binance.amounts import price, quantity
 from reactor.binance.decode import decode_market, decode_rest, decode_user
@@ -17,8 +15,6 @@ from reactor.binance.filters import SymbolFilters
 from reactor.binance.market_messages import (
     AggTrade,
     BookTicker,
-    Envelope,
-    MarketFrame,
     MarkPrice,
     PriceFrame,
     Trade,
@@ -51,9 +47,9 @@ from reactor.core.plan import INTERVAL_MS
 from reactor.core.policy import ExternalPolicy
 from reactor.core.ticks import NEVER_NS
 from reactor.errors import DecodeError, TapeLineDamaged
-from reactor.limits import TIME_MS_MAX
 from reactor.shell.account_feed import AccountFeed
 from reactor.shell.gap_pages import GapPages
+from reactor.shell.market_lines import T_NS_MAX, bare_line, enveloped_line
 from reactor.shell.recorded import (
     OrderMessage,
     decode_control,
@@ -67,31 +63,6 @@ from reactor.shell.symbol_facts import SymbolFacts
 from reactor.shell.tape_format import TapeLine, decode_line
 
 ORDER_PATH = "/fapi/v1/order"
-
-T_NS_MAX = TIME_MS_MAX * 1_000_000
-"""A receive time beyond it is damage: believing it would make every later line one of the past."""
-
-
-class _EnvelopedLine(msgspec.Struct, frozen=True, gc=False):
-    """A tape line whose message is a market frame in its envelope, decoded in one go."""
-
-    t: Annotated[int, msgspec.Meta(ge=0, le=T_NS_MAX)]
-    m: Envelope
-    c: Literal["market", "public"]
-    d: Literal["in"] = "in"
-
-
-class _BareLine(msgspec.Struct, frozen=True, gc=False):
-    """The same without the envelope."""
-
-    t: Annotated[int, msgspec.Meta(ge=0, le=T_NS_MAX)]
-    m: MarketFrame
-    c: Literal["market", "public"]
-    d: Literal["in"] = "in"
-
-
-_enveloped = msgspec.json.Decoder(_EnvelopedLine).decode
-_bare = msgspec.json.Decoder(_BareLine).decode
 
 TickCalls = tuple[Callable[..., Sequence[Decision]], ...]
 
@@ -142,7 +113,7 @@ class Pump:
         self.on_sent: Callable[[OrderMessage, int], None] | None = None
         self._note = note
         self._follow_account = follow_account
-        self._decode: Callable[[bytes], Any] = _enveloped
+        self._decode: Callable[[bytes], Any] = enveloped_line
         # When the account's book has something to do, and since when time stands still.
         self._book_due_ns = NEVER_NS
         self._standing_ns = -1
@@ -170,7 +141,7 @@ class Pump:
         now_ns = self.now_ns
         book_due_ns = self._book_due_ns
         decode = self._decode
-        is_enveloped = decode is _enveloped
+        is_enveloped = decode is enveloped_line
         for number, raw in enumerate(lines, first_number):
             try:
                 line = decode(raw)
@@ -197,7 +168,7 @@ class Pump:
                 now_ns = self.now_ns
                 book_due_ns = self._book_due_ns
                 decode = self._decode
-                is_enveloped = decode is _enveloped
+                is_enveloped = decode is enveloped_line
             if decisions:
                 sink(decisions)
         self.now_ns = now_ns
@@ -228,7 +199,7 @@ class Pump:
     def _other(self, number: int, raw: bytes) -> Sequence[Decision]:
         """A line that is no plain market frame in the form of the last one."""
         # The two forms of a market frame are two decoders; a tape mostly has one of them.
-        other = _bare if self._decode is _enveloped else _enveloped
+        other = bare_line if self._decode is enveloped_line else enveloped_line
         try:
             line = decode_line(raw)
         except TapeLineDamaged as error:

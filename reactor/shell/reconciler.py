@@ -55,6 +55,9 @@ ROUNDS_MAX: Final = 5
 """Runs in a row for stale answers and failures; after that the minute's own run goes on."""
 
 TRADES_LIMIT: Final = 1000
+TRADES_WINDOW_MS: Final = 7 * 86_400_000
+"""Of fills from a time on, the exchange answers with those of the seven days that begin there; without one, with
+the newest (binance.md, section on REST)."""
 
 Row = TypeVar("Row")
 
@@ -238,10 +241,14 @@ class Reconciler:
         return await self._read(ORDER, weight=1, params=params)
 
     async def _trades(self, symbol: str) -> RestAnswer:
+        """The fills after the last known one; without one those since the epoch began, as far as is answered."""
         account = self._guard.pump.account
-        since_ms = max(account.newest_trade_ms.get(symbol, 0), account.book.since_ms(symbol))
         params: dict[str, str | int] = {"symbol": symbol, "limit": TRADES_LIMIT}
-        if since_ms:
+        since_ms = account.book.since_ms(symbol)
+        counted = account.book.counted_trades.get(symbol, 0)
+        if counted:
+            params["fromId"] = counted + 1
+        elif since_ms > self._clock.now_ns() // 1_000_000 - TRADES_WINDOW_MS:
             params["startTime"] = since_ms
         return await self._read(TRADES, weight=5, params=params)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from core.story import SECOND_NS, START_NS, SYMBOL, Story, lines
-from reactor.core.account import NAMING_NS, SNAPSHOT_RACE_NS, TRADE_IDS_KEPT, AccountBook
+from reactor.core.account import SNAPSHOT_RACE_NS, TRADE_IDS_KEPT, AccountBook
+from reactor.core.account_known import NAMING_NS
 from reactor.core.account_trades import Trade
 from reactor.core.decisions import Decision, Reason
 from reactor.core.lifecycle import Event

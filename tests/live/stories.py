@@ -49,7 +49,9 @@ FAULTS: Final[dict[str, tuple[FaultRule, ...]]] = {
     ),
     "partial fills": (fault("partial_fill", fraction=0.4, count=0, probability=0.7),),
     "errors": _errors(-1008, -1021, -2022, count=4),
-    "errors of the rules": _errors(-4131, -4061, -1111, -1007, -1001, -4164, text="refused on request"),
+    "errors of the rules": _errors(
+        -4131, -4061, -1111, -1007, -1001, -4164, text="refused on request"
+    ),
     "too many": (
         *_errors(-1015, count=2, status=429),
         fault("error", {"method": "GET"}, code=-1003, status=429, count=3, probability=0.2),

@@ -121,7 +121,11 @@ sys.path.insert(0, sys.argv[1])
 from test_live_virtual import NINE
 from virtual import START_MS, Story, play
 
+from reactor.sim import account, market
 from reactor.sim.scenarios import Scenario
+
+# The exchange's own history is no part of the process.
+account.CLOSED_MAX = account.HISTORY_MAX = market.CANDLES_MAX = market.TRADES_MAX = 50
 
 
 def resident_kb():

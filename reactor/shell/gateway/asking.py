@@ -67,9 +67,7 @@ class Asker:
         for _ in range(ROUNDS_MAX):
             asked_ns = self._clock.now_ns()
             orders = await self._orders(asked, track)
-            rows, trades = await asyncio.gather(
-                self._positions(asked.symbol), self._trades(asked.symbol, track)
-            )
+            rows, trades = await self._position(asked.symbol, track)
             if orders and all(isinstance(order, Order) for order in orders):
                 if all(isinstance(order, Order) and order.status in FINAL for order in orders):
                     return
@@ -143,25 +141,45 @@ class Asker:
 
     # What must agree --------------------------------------------------------------------------
 
-    async def _positions(self, symbol: str) -> tuple[PositionRisk, ...] | None:
-        rows = await self._get(POSITION_PATH, {"symbol": symbol}, weight=5)
-        if not isinstance(rows, tuple):
-            return None
-        return tuple(row for row in rows if isinstance(row, PositionRisk))
-
-    async def _trades(self, symbol: str, track: Track | None) -> tuple[UserTrade, ...] | None:
+    async def _position(
+        self, symbol: str, track: Track | None
+    ) -> tuple[tuple[PositionRisk, ...] | None, tuple[UserTrade, ...] | None]:
+        """The position's rows and its fills, each None where there is no answer."""
         params: dict[str, Any] = {"symbol": symbol, "limit": TRADES_LIMIT}
         if track is not None and track.first_ns:
             params["startTime"] = self._exchange_ms(track.first_ns) - 1000
-        rows = await self._get(TRADES_PATH, params, weight=5)
-        if not isinstance(rows, tuple):
-            return None
-        return tuple(row for row in rows if isinstance(row, UserTrade))
+        answers = await asyncio.gather(
+            self._answer(TRADES_PATH, params, weight=5),
+            self._answer(POSITION_PATH, {"symbol": symbol}, weight=5),
+        )
+        # Fills first: they say whether the position is still the one that was to be closed.
+        for answer in answers:
+            if answer is not None:
+                self._inbox.rest(answer)
+        trades, rows = (None if answer is None else decoded(answer) for answer in answers)
+        return (
+            tuple(row for row in rows if isinstance(row, PositionRisk))
+            if isinstance(rows, tuple)
+            else None,
+            tuple(row for row in trades if isinstance(row, UserTrade))
+            if isinstance(trades, tuple)
+            else None,
+        )
 
     async def _get(self, path: str, params: Mapping[str, Any], *, weight: int) -> object:
         """The decoded answer, handed to the inbox first; None where none came."""
+        answer = await self._answer(path, params, weight=weight)
+        if answer is None:
+            return None
+        self._inbox.rest(answer)
+        return decoded(answer)
+
+    async def _answer(
+        self, path: str, params: Mapping[str, Any], *, weight: int
+    ) -> RestAnswer | None:
+        """The answer; None where none came."""
         try:
-            answer = await self._rest.get(
+            return await self._rest.get(
                 path,
                 params,
                 weight=weight,
@@ -172,8 +190,6 @@ class Asker:
             )
         except (RestFailed, BudgetExhausted):
             return None
-        self._inbox.rest(answer)
-        return decoded(answer)
 
 
 def decoded(answer: RestAnswer) -> object:
