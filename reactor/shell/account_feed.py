@@ -67,6 +67,7 @@ class AccountFeed:
         hedge: whether the account is in hedge mode: as it was told, or as a position's side shows.
         slices: the orders of exits that were cut.
         newest_trade_ms: the exchange time of the newest fill known, by symbol.
+        told_ns: when the stream last told of a position or a fill, by symbol; what was asked for does not count.
     """
 
     def __init__(self, engine: Engine, management: Management | None = None) -> None:
@@ -74,6 +75,7 @@ class AccountFeed:
         self.hedge = False
         self.slices = Slices()
         self.newest_trade_ms: dict[str, int] = {}
+        self.told_ns: dict[str, int] = {}
         self._requests: dict[str, _Request] = {}
         self._sent_ns: dict[str, int] = {}
         # Trades that are asked for name the order by the exchange's id alone.
@@ -86,6 +88,7 @@ class AccountFeed:
         decisions: list[Decision] = []
         if isinstance(event, AccountUpdate):
             for position in event.account.positions:
+                self.told_ns[position.symbol] = t_ns
                 self._learn_mode(position.position_side, position.position_amount)
                 decisions += self.book.on_report(
                     symbol=position.symbol,
@@ -104,6 +107,7 @@ class AccountFeed:
             order = event.order
             self._know(order.symbol, order.order_id, order.client_order_id)
             if is_fill(order):
+                self.told_ns[order.symbol] = t_ns
                 trade = trade_of(order, event.transaction_time_ms, t_ns)
                 self._note_trade(trade)
                 decisions += self.book.on_trade(trade)

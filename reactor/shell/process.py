@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import msgspec
 import orjson
 
 from reactor import __version__
@@ -39,6 +40,7 @@ from reactor.errors import BudgetExhausted, ConfigError, RestFailed
 from reactor.shell.assembly import StartState, live_pump, order_ids
 from reactor.shell.guard import Guard
 from reactor.shell.inbox import Command
+from reactor.shell.inheriting import NOTE, inherit, session_of
 from reactor.shell.journal.journal import Journal
 from reactor.shell.keeping import Keeping
 from reactor.shell.parts import Listening, Outside, Sending, listening, sending
@@ -149,6 +151,8 @@ class LiveProcess:
         self.recorder: Recorder | None = None
         self.sending: Sending | None = None
         self._private_up = asyncio.Event()
+        self._part_ended = asyncio.Event()
+        self._ended_by = "asked to"
         self._notes: Counter[str] = Counter()
 
     # The whole life ---------------------------------------------------------------------------
@@ -164,21 +168,25 @@ class LiveProcess:
         """
         tasks: list[asyncio.Task[None]] = []
         stopping = asyncio.create_task(stop.wait(), name="stop")
+        broken = asyncio.create_task(self._part_ended.wait(), name="a part ended")
         starting = asyncio.create_task(self._start(tasks), name="start")
+        first = asyncio.FIRST_COMPLETED
         try:
-            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not starting.done():
-                return
-            starting.result()
-            done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {stopping}:
-                # A part that ends by itself is a bug; whoever restarts this process starts from the journal.
-                task.result()
-            await self._finish()
+            await asyncio.wait({starting, stopping, broken}, return_when=first)
+            if starting.done():
+                starting.result()
+                await asyncio.wait({stopping, broken}, return_when=first)
+            for task in tasks:
+                if task.done():
+                    # A part that ends by itself is a bug; whoever restarts this process starts from the journal.
+                    self._ended_by = f"{task.get_name()} ended"
+                    task.result()
+            if starting.done():
+                await self._finish()
         finally:
             # Also where this task itself is cancelled: a start that went on would be a second guard.
-            stopping.cancel()
-            starting.cancel()
+            for helper in (stopping, broken, starting):
+                helper.cancel()
             await asyncio.gather(starting, return_exceptions=True)
             await self._end(tasks)
 
@@ -192,7 +200,9 @@ class LiveProcess:
         await self._reach("the account", lambda: read_account_setup(self.rest, self.guard))
         await self._reach("the contracts", self._read_contracts)
         for name, work in self._works():
-            tasks.append(asyncio.create_task(work, name=name))
+            task = asyncio.create_task(work, name=name)
+            task.add_done_callback(lambda _: self._part_ended.set())
+            tasks.append(task)
         await self._take_up(start)
         self.audit.publish(
             Started(
@@ -229,7 +239,7 @@ class LiveProcess:
         if hasattr(self, "guard"):
             self.keeping.save()
             self.guard.end()
-        self.audit.publish(Stopped(reason="asked to"), t_ns=self._clock.now_ns())
+        self.audit.publish(Stopped(reason=self._ended_by), t_ns=self._clock.now_ns())
         if self.recorder is not None:
             self.recorder.close(self._clock.now_ns())
         await self._rest_transport.close()
@@ -252,7 +262,8 @@ class LiveProcess:
             wait_s = min(wait_s * 2, REACH_LAST_S)
 
     async def _sync(self) -> None:
-        await self.server_time.sync(self.rest)
+        if not await self.server_time.sync(self.rest):
+            raise RestFailed("it does not answer")
 
     async def _read_contracts(self) -> None:
         if not await self.parts.contracts.refresh():
@@ -261,9 +272,12 @@ class LiveProcess:
     async def _start_state(self) -> StartState:
         """What the journal left, completed by what the exchange knows of it."""
         left = self.journal.load()
-        epochs = left.open_epochs
+        inherited = inherit(left, self.config, self.environment.name)
+        epochs = inherited.epochs
         for problem in left.unreadable:
             self._say(problem)
+        for state, why in inherited.dropped:
+            self._say(f"{state.symbol} {state.side}: what was known of it is not taken over: {why}")
         if self.config.mode == "live":
             epochs = await recover(
                 epochs,
@@ -273,7 +287,13 @@ class LiveProcess:
                 clock=self._clock,
                 say=self._say,
             )
-        virtual = orjson.loads(left.notes.get("virtual", "{}"))
+        virtual = orjson.loads(left.notes.get("virtual", "{}")) if inherited.virtual else {}
+        if not inherited.virtual:
+            self.journal.put_note("virtual", None)
+        for state, _ in inherited.dropped:
+            self.journal.end_epoch(state)
+        session = session_of(self.config, self.environment.name)
+        self.journal.put_note(NOTE, msgspec.json.encode(session).decode())
         hedge = bool(self.setup.hedge)
         return StartState(
             epochs=epochs,
@@ -323,6 +343,7 @@ class LiveProcess:
             on_gap=self._on_gap,
         )
         self.reconciler = self.parts.reconciler
+        self.reconciler.on_deaf = self.parts.private_feed.replace
         self.keeping.gaps = self.parts.gap_audit.unaudited
         if config.mode == "live":
             self.sending = sending(
@@ -383,7 +404,7 @@ class LiveProcess:
             self._say("the user-data stream is not up yet; positions are taken up without it")
         for state in start.epochs:
             self._doubt(state)
-        self.reconciler.want("start")
+        self.reconciler.gap("start")
         await self.reconciler.done.wait()
         self.parts.gap_audit.restarted(self.keeping.seen_ms)
         await self.parts.watching.begin()
@@ -417,7 +438,7 @@ class LiveProcess:
 
     def _on_gap(self, cause: str) -> None:
         self._private_up.set()
-        self.reconciler.want(cause)
+        self.reconciler.gap(cause)
 
     def _add_secret(self, secret: bytes) -> None:
         if self.recorder is not None:

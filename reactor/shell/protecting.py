@@ -15,7 +15,7 @@ from reactor.binance.filters import SymbolFilters
 from reactor.binance.user_messages import AlgoUpdate, OrderTradeUpdate
 from reactor.clock import Clock
 from reactor.config import HardStopConfig
-from reactor.core.decisions import Closed, Decision, OrdersCancelled, Side
+from reactor.core.decisions import Closed, Decision, Opened, OrdersCancelled, Side
 from reactor.core.exact import add, multiply
 from reactor.core.hard_stop_levels import trigger_price
 from reactor.core.machine import Machine
@@ -118,6 +118,9 @@ class Protecting:
             self._stops.on_decision(decision)
             if isinstance(decision, Closed | OrdersCancelled):
                 self._told.pop((decision.symbol, decision.side), None)
+        if any(isinstance(decision, Opened) for decision in decisions):
+            # A position that waited for its first price opens with a tick, of which nobody else tells.
+            self._changed(t_ns)
 
     def _changed(self, t_ns: int) -> None:
         """Something that is no tick came in: sizes, epochs or the mode may be others now."""

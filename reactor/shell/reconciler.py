@@ -10,14 +10,17 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
+import msgspec
+
 from reactor.audit import AlarmRaised, Audit, Reconciled
 from reactor.binance.decode import decode_rest
 from reactor.binance.orders import epoch_hash, instance_hash, parse_client_order_id
-from reactor.binance.rest_account_messages import AlgoOrder, Order, PositionRisk
+from reactor.binance.rest_account_messages import AccountConfig, AlgoOrder, Order, PositionRisk
 from reactor.clock import Clock
 from reactor.core.decisions import Side
 from reactor.core.exact import ZERO
 from reactor.core.reconcile import (
+    RACE_NS,
     Difference,
     Key,
     Kind,
@@ -59,6 +62,17 @@ TRADES_WINDOW_MS: Final = 7 * 86_400_000
 """Of fills from a time on, the exchange answers with those of the seven days that begin there; without one, with
 the newest (binance.md, section on REST)."""
 
+DEAF_AFTER_S: Final = 5.0
+"""How much later than its answer the stream may tell of a change and still count as listening."""
+
+DEAF_TIMES: Final = 2
+"""Changes in a row that the stream did not tell of, before its socket is thought deaf."""
+
+MOVED: Final = frozenset(
+    {Kind.OPENED, Kind.GROWN, Kind.REDUCED, Kind.CLOSED, Kind.FLIPPED, Kind.ENTRY_MOVED}
+)
+"""Differences of which the stream tells, while it is connected."""
+
 Row = TypeVar("Row")
 
 QUIET: Final = frozenset({Kind.STALE, Kind.ORDER_UNASKED, Kind.ORDER_WORKING})
@@ -82,6 +96,7 @@ class Reconciler:
 
     Attributes:
         stops: the hard stops, where there are any.
+        on_deaf: asks for another socket of the user stream, with the reason; answers whether one will be made.
         done: set when a whole run has succeeded. `last_ns`: when that was. `failed`: runs in a row that did not.
     """
 
@@ -117,6 +132,10 @@ class Reconciler:
         self._instance = instance_hash(instance)
         self._every_s = every_s
         self.stops: StopBook | None = None
+        self.on_deaf: Callable[[str], bool] = lambda _: False
+        self._gaps = self._settled_gaps = 0
+        self._untold = 0
+        self._ears: set[asyncio.TimerHandle] = set()
         self._halted = halted
         self._causes: list[str] = []
         self._wake = asyncio.Event()
@@ -130,8 +149,20 @@ class Reconciler:
             self._causes.append(cause)
         self._wake.set()
 
+    def gap(self, cause: str) -> None:
+        """Asks for a whole run because events may have been missed: what differs then is no surprise."""
+        self._gaps += 1
+        self.want(cause)
+
     async def run(self) -> None:
         """Runs until cancelled: at once for a cause, and cheaply every `every_s`."""
+        try:
+            await self._run()
+        finally:
+            for ear in self._ears:
+                ear.cancel()
+
+    async def _run(self) -> None:
         rounds = 0
         while True:
             whole = bool(self._causes)
@@ -160,6 +191,7 @@ class Reconciler:
             Whether another one should follow: it failed, or an answer may have been stale.
         """
         asked_ns = self._clock.now_ns()
+        gaps = self._gaps
         try:
             differences = await self._ask(asked_ns, whole=whole)
         except (RestFailed, BudgetExhausted) as error:
@@ -187,7 +219,38 @@ class Reconciler:
                     ),
                     t_ns=now_ns,
                 )
-        return any(Need.AGAIN in one.needs for one in differences)
+        if gaps == self._settled_gaps:
+            self._await_stream(differences, asked_ns)
+        again = any(Need.AGAIN in one.needs for one in differences)
+        if not again:
+            self._settled_gaps = gaps
+        return again
+
+    # A stream that is connected and tells nothing --------------------------------------------------
+
+    def _await_stream(self, differences: tuple[Difference, ...], asked_ns: int) -> None:
+        """What moved without a gap should have been told, or is told in a moment."""
+        loop = asyncio.get_running_loop()
+        for symbol in sorted({one.symbol for one in differences if one.kind in MOVED}):
+            ear = loop.call_later(DEAF_AFTER_S, self._listen, symbol, asked_ns)
+            self._ears.add(ear)
+
+    def _listen(self, symbol: str, asked_ns: int) -> None:
+        now_s = asyncio.get_running_loop().time()
+        self._ears = {ear for ear in self._ears if ear.when() > now_s}
+        if self._guard.pump.account.told_ns.get(symbol, 0) > asked_ns - RACE_NS:
+            self._untold = 0
+            return
+        self._untold += 1
+        reason = (
+            f"{symbol} changed, and the user stream did not tell, {self._untold} times in a row"
+        )
+        if self._untold >= DEAF_TIMES and self.on_deaf(reason):
+            self._untold = 0
+            self._audit.publish(
+                AlarmRaised(kind="deaf_stream", text=reason, symbol=symbol, key="deaf_stream"),
+                t_ns=self._clock.now_ns(),
+            )
 
     async def _ask(self, asked_ns: int, *, whole: bool) -> tuple[Difference, ...]:
         mode = await self._read(ACCOUNT, weight=5) if whole else None
@@ -197,10 +260,17 @@ class Reconciler:
         orders = [await self._order(symbol, name) for _, symbol, name in self._open_exits()]
         snapshot = self._snapshot(asked_ns, positions, mode, algo, resting, orders)
         differences = diff(self._known(), snapshot)
-        wanted = needs(differences)
-        if Need.MODE in wanted and mode is None:
+        if mode is None and any(one.kind in MOVED for one in differences):
+            # The mode says how rows are read; it is asked for when something is not as it was known.
             mode = await self._read(ACCOUNT, weight=5)
-        trades = [await self._trades(symbol) for symbol in sorted(wanted.get(Need.TRADES, ()))]
+            snapshot = msgspec.structs.replace(snapshot, hedge=_hedge(mode))
+            differences = diff(self._known(), snapshot)
+        wanted = needs(differences)
+        asked = wanted.get(Need.TRADES, frozenset())
+        if whole:
+            # Only fills tell that a position was closed and opened again while nobody listened.
+            asked |= self._guard.symbols()
+        trades = [await self._trades(symbol) for symbol in sorted(asked)]
         # Mode first, since it says how positions are read; fills before the positions that they explain.
         for answer in (mode, *orders, *trades, positions):
             if answer is not None:
@@ -297,7 +367,7 @@ class Reconciler:
         resting: tuple[RestAnswer, ...],
         orders: list[RestAnswer],
     ) -> Snapshot:
-        hedge = None if mode is None else getattr(_body(mode), "hedge", None)
+        hedge = None if mode is None else _hedge(mode)
         halted, gone = self._halted()
         return Snapshot(
             asked_ns=asked_ns,
@@ -366,6 +436,11 @@ ALARMS: Final = frozenset(
 def _body(answer: RestAnswer) -> object:
     params = {name: str(value) for name, value in answer.params.items()}
     return decode_rest(answer.method, answer.path, answer.status, answer.body, params)
+
+
+def _hedge(answer: RestAnswer) -> bool | None:
+    body = _body(answer)
+    return body.hedge if isinstance(body, AccountConfig) else None
 
 
 def _rows(answer: RestAnswer, kind: type[Row]) -> list[Row]:

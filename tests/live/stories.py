@@ -10,7 +10,7 @@ from typing import Any, Final
 from virtual import Story, World
 
 from reactor.core.decisions import Side
-from reactor.shell.inbox import Command
+from reactor.shell.inbox import Command, CommandName
 from reactor.sim.faults import FaultRule
 from reactor.sim.scenarios import SHAPES
 from reactor.sim.symbols import default_symbols
@@ -180,7 +180,8 @@ def _command(world: World, chance: random.Random, symbol: str) -> None:
     if guard is None or not guard.positions:
         return
     symbol, side = chance.choice(sorted(guard.positions))
-    command = chance.choice(("close", "pause", "resume", "resume", "set_stop"))
+    names: tuple[CommandName, ...] = ("close", "pause", "resume", "resume", "set_stop")
+    command = chance.choice(names)
     price = ""
     if command == "set_stop":
         last = world.simulation.exchange.markets[symbol].last

@@ -1,13 +1,21 @@
 """Edges of the live process at which money would be lost: each is a scene in front of the simulated exchange."""
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
-from virtual import Story, World, play
+import msgspec
+import pytest
+import virtual
+from virtual import ENVIRONMENT, Story, World, play
 
-from reactor.audit import Decided
-from reactor.core.decisions import Exit
+from reactor.audit import AuditEvent, Decided, HardStopChanged
+from reactor.core.decisions import Exit, Opened
 from reactor.core.machine import Machine
+from reactor.errors import ConfigError
+from reactor.shell.journal.journal import Journal
+from reactor.shell.reconciler import Reconciler
 from reactor.sim.faults import FaultRule
 
 LONG = ("BTCUSDT", "LONG")
@@ -107,3 +115,151 @@ def test_what_was_opened_anew_while_the_private_stream_was_deaf_is_another_epoch
     world = play(Story(act=act, folder=tmp_path, scenario="still", tables=PLAN))
     assert not exits(world)
     assert amount(world) == 0.4
+
+
+# A journal of another life ----------------------------------------------------------------------
+
+
+def journaled(folder: Path, tables: dict[str, Any], *, symbol: str = "BTCUSDT") -> World:
+    """A session that leaves an open position in the journal."""
+
+    async def act(world: World) -> None:
+        world.price(symbol, "80000")
+        world.open(symbol, "0.5")
+        await asyncio.sleep(10)
+
+    return play(
+        Story(act=act, folder=folder, scenario="still", journal="j.db", tables=PLAN | tables)
+    )
+
+
+async def _look(world: World) -> None:
+    world.price("BTCUSDT", "80000")
+    world.open("BTCUSDT", "0.5")
+    await asyncio.sleep(5)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "says"),
+    [
+        ({}, {"mode": "dry_run"}, "a data_dir of its own, or start with --live"),
+        ({}, {"instance": "other"}, "keep the name until they are flat"),
+    ],
+    ids=["a dry run", "another name"],
+)
+def test_a_run_that_would_spoil_what_a_live_one_left_is_refused(
+    first: dict[str, Any], then: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    journaled(tmp_path, first)
+    with pytest.raises(ConfigError, match=says):
+        play(
+            Story(act=_look, folder=tmp_path, scenario="still", journal="j.db", tables=PLAN | then)
+        )
+
+
+def test_the_journal_of_another_exchange_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journaled(tmp_path, {})
+    monkeypatch.setattr(
+        virtual, "ENVIRONMENT", msgspec.structs.replace(ENVIRONMENT, name="mainnet")
+    )
+    with pytest.raises(ConfigError, match="is of the environment 'simulated'"):
+        play(Story(act=_look, folder=tmp_path, scenario="still", journal="j.db", tables=PLAN))
+
+
+def test_what_a_dry_run_sold_is_adopted_anew_by_a_live_one(tmp_path: Path) -> None:
+    async def climb(world: World) -> None:
+        world.price("BTCUSDT", "80000")
+        world.open("BTCUSDT", "0.5")
+        await asyncio.sleep(10)
+        world.price("BTCUSDT", "82100")
+        await asyncio.sleep(10)
+        assert machine(world).orders.quantity < Decimal("0.5"), "a rung, virtually"
+
+    async def look(world: World) -> None:
+        world.price("BTCUSDT", "80000")
+        world.open("BTCUSDT", "0.5")
+        await asyncio.sleep(5)
+        assert machine(world).orders.quantity == Decimal("0.5")
+        assert machine(world).epoch == 2
+
+    dry = {"plan": "challenge_100", "mode": "dry_run"}
+    play(Story(act=climb, folder=tmp_path, scenario="still", journal="j.db", tables=dry))
+    world = play(Story(act=look, folder=tmp_path, scenario="still", journal="j.db", tables=PLAN))
+    assert "it was a dry run's" in " ".join(world.said)
+    left = Journal.open(tmp_path / "j.db", clock=world.clock, inline=True, durable=False)
+    assert [state.epoch for state in left.load().open_epochs] == [2]
+    left.close()
+
+
+def test_what_is_excluded_now_is_not_touched_by_what_was_known_of_it(tmp_path: Path) -> None:
+    async def fall(world: World) -> None:
+        world.price("BTCUSDT", "80000")
+        world.open("BTCUSDT", "0.5")
+        await asyncio.sleep(5)
+        world.price("BTCUSDT", "70000")
+        await asyncio.sleep(5)
+        assert not world.process.guard.positions
+
+    journaled(tmp_path, {})
+    world = play(
+        Story(
+            act=fall,
+            folder=tmp_path,
+            scenario="still",
+            journal="j.db",
+            tables=PLAN | {"manage": {"exclude": ["BTCUSDT"]}},
+        )
+    )
+    assert not exits(world)
+    assert amount(world) == 0.5
+    assert "does not manage it any more" in " ".join(world.said)
+
+
+# Parts that fail --------------------------------------------------------------------------------
+
+
+def test_a_part_that_fails_during_the_start_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for it would wait for ever, and guard nothing."""
+
+    async def fail(_: Reconciler) -> None:
+        raise RuntimeError("a bug")
+
+    async def act(_: World) -> None:
+        await asyncio.sleep(60)
+        raise AssertionError("it still runs")
+
+    monkeypatch.setattr(Reconciler, "run", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        play(Story(act=act, folder=tmp_path, scenario="still", tables=PLAN))
+
+
+def test_a_position_that_waited_for_its_price_gets_its_hard_stop_with_the_tick(
+    tmp_path: Path,
+) -> None:
+    """Its first price could not be read, so a tick of the stream opens its epoch."""
+
+    async def act(world: World) -> None:
+        await asyncio.sleep(5)
+        for path in ("/fapi/v1/ticker/price", "/fapi/v1/premiumIndex"):
+            world.arm(FaultRule(do="error", at={"path": path}, code=-1001, status=503, count=0))
+        world.arm(FaultRule(do="lose", at={"event": "ACCOUNT_UPDATE"}, count=0))
+        world.open("ETHUSDT", "2")
+        await asyncio.sleep(70)
+
+    world = play(Story(act=act, folder=tmp_path, scenario="calm", tables=PLAN))
+    opened = [event for event in world.events if is_opening(event)]
+    stops = [
+        event
+        for event in world.events
+        if isinstance(event.what, HardStopChanged) and event.what.state == "standing"
+    ]
+    assert len(opened) == 1
+    assert stops[0].t_ns - opened[0].t_ns < 100_000_000
+
+
+def is_opening(event: AuditEvent) -> bool:
+    return isinstance(event.what, Decided) and isinstance(event.what.decision, Opened)

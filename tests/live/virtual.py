@@ -7,9 +7,10 @@ jitter comes from a seeded source. So a seed is a whole session, and the same on
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVarTuple
 
 import msgspec
 import orjson
@@ -37,6 +38,8 @@ from reactor.sim.simulation import Simulation
 from reactor.sim.symbols import SymbolRules
 from reactor.sim.virtual_loop import VirtualLoop
 
+Ts = TypeVarTuple("Ts")
+
 START_MS = 1_795_000_000_000
 KEY = "key-" + "k" * 60
 SECRET = "secret-" + "s" * 57
@@ -60,8 +63,15 @@ class LateLoop(VirtualLoop):
         self._chance = chance
         self._late_s = late_s
 
-    def call_at(self, when: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
-        return super().call_at(when + self._chance.random() * self._late_s, *args, **kwargs)
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        late_s = self._chance.random() * self._late_s
+        return super().call_at(when + late_s, callback, *args, context=context)
 
 
 @dataclass(kw_only=True)

@@ -106,7 +106,6 @@ class Account:
     def machine(self) -> Machine:
         return self.pump.engine.positions["BTCUSDT", "LONG"]
 
-    @property
     def state(self) -> State:
         return self.machine.orders.state
 
@@ -223,7 +222,7 @@ def test_orders_of_others_are_not_ours() -> None:
     account, order_id = reducing()
     account.command(13, order_id, "unknown")
     assert account.asks(14, ORDER, asked_order("web_1", "FILLED", "1")) == []
-    assert account.state == State.REDUCING_UNKNOWN
+    assert account.state() == State.REDUCING_UNKNOWN
 
 
 @pytest.mark.parametrize("asked", [None, 0.0])
@@ -236,9 +235,9 @@ def test_not_found_is_proof_only_a_while_after_it_was_sent(asked: float | None) 
     when = late_s if asked is not None else late_s - 0.001
     params = {"symbol": "BTCUSDT", "origClientOrderId": order_id}
     account.asks(when, ORDER, ABSENT, asked=asked, **params)
-    assert account.state == State.REDUCING_UNKNOWN
+    assert account.state() == State.REDUCING_UNKNOWN
     account.asks(late_s, ORDER, ABSENT, asked=None if asked is None else late_s, **params)
-    assert account.state == State.WATCHING
+    assert account.state() == State.WATCHING
 
 
 def test_other_failures_and_other_orders_prove_nothing() -> None:
@@ -251,7 +250,7 @@ def test_other_failures_and_other_orders_prove_nothing() -> None:
         (ABSENT, ""),
     ):
         account.asks(100, ORDER, body, symbol="BTCUSDT", origClientOrderId=name)
-    assert account.state == State.REDUCING_UNKNOWN
+    assert account.state() == State.REDUCING_UNKNOWN
 
 
 # Fills that were asked for ----------------------------------------------------------------------------
@@ -363,7 +362,7 @@ def test_the_newest_fill_is_remembered() -> None:
 def test_an_outcome_command_is_news_of_the_order(event: str, filled: str, state: State) -> None:
     account, order_id = reducing()
     account.command(13, order_id, event, filled)
-    assert account.state == state
+    assert account.state() == state
 
 
 def test_an_outcome_of_one_slice_is_not_that_of_the_exit() -> None:
@@ -371,9 +370,9 @@ def test_an_outcome_of_one_slice_is_not_that_of_the_exit() -> None:
     second = slice_id(order_id, 1)
     account.sends(12.1, second, number=2, quantity="1")
     account.command(13, second, "filled", "1")
-    assert account.state == State.REDUCING
+    assert account.state() == State.REDUCING
     account.command(13, order_id, "filled", "1")
-    assert account.state == State.WATCHING
+    assert account.state() == State.WATCHING
 
 
 # Answers to our requests ------------------------------------------------------------------------------
@@ -385,11 +384,11 @@ RESENT = (-1008, -1021, -4061, -1111, -1015, -1003)
 def test_a_refusal_after_which_the_same_exit_is_sent_again_is_no_outcome(code: int) -> None:
     account, _ = closing()
     assert account.take(12.1, "order", {"id": 1, "status": 400, "error": {"code": code}}) == []
-    assert account.state == State.CLOSING
+    assert account.state() == State.CLOSING
     # The repetition's own answer is one.
     account.sends(12.2, account.last_exit.order_id, number=2)
     account.take(12.3, "order", {"id": 2, "status": 400, "error": {"code": -2019}})
-    assert account.state == State.PURSUING
+    assert account.state() == State.PURSUING
 
 
 def test_a_refusal_may_mean_one_thing_for_a_close_and_another_for_a_rung() -> None:
@@ -397,14 +396,14 @@ def test_a_refusal_may_mean_one_thing_for_a_close_and_another_for_a_rung() -> No
         account, _ = make()
         refusal = {"id": 1, "status": 400, "error": {"code": -2022, "msg": "ReduceOnly rejected"}}
         account.take(12.1, "order", refusal)
-        assert account.state == state
+        assert account.state() == state
 
 
 def test_an_acceptance_names_the_order_for_its_fills() -> None:
     account, order_id = closing()
     result = {"symbol": "BTCUSDT", "orderId": 70, "clientOrderId": order_id, "status": "NEW"}
     account.take(12.1, "order", {"id": 1, "status": 200, "result": result})
-    assert account.state == State.CLOSING
+    assert account.state() == State.CLOSING
     account.report(13, "0")
     assert account.asks(13.1, TRADES, [trade(12.9, 3, order=70)]) == ["closed stop_loss -4"]
 
@@ -416,6 +415,6 @@ def test_requests_without_an_id_are_nobodys_and_old_ones_are_forgotten() -> None
     for number in range(REQUESTS_KEPT):
         account.sends(12.1, f"web_{number}", number=f"web{number}")
     account.take(12.2, "order", {"id": 1, "status": 400, "error": {"code": -2019}})
-    assert account.state == State.CLOSING
+    assert account.state() == State.CLOSING
     assert account.pump.account.slices.ids(order_id) == (order_id,)
     assert Decimal(account.held or 0) == 2

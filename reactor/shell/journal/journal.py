@@ -26,7 +26,7 @@ from reactor.audit import (
     ProtectionChanged,
 )
 from reactor.clock import Clock
-from reactor.core.decisions import Closed, Side
+from reactor.core.decisions import Closed, Reason, Side
 from reactor.core.epoch_state import EpochState
 from reactor.errors import JournalError
 from reactor.shell.journal import rows
@@ -187,6 +187,23 @@ class Journal:
         self._known[state.key] = state
         key = ("epoch", state.symbol, state.side, state.epoch)
         self._keep(key, rows.epoch(state, t_ns=self._clock.now_ns()))
+
+    def end_epoch(self, state: EpochState) -> None:
+        """Takes that an open epoch is nobody's any more: no later process takes it up. Why is not known here."""
+        t_ns = self._clock.now_ns()
+        closed = Closed(
+            t_ns=t_ns,
+            tick=state.rules.tick,
+            symbol=state.symbol,
+            side=state.side,
+            epoch=state.epoch,
+            reason=Reason.EXTERNAL,
+            realized=None,
+            r_multiple=None,
+        )
+        self._known.pop(state.key, None)
+        end = ("end", state.symbol, state.side, state.epoch)
+        self._keep(end, rows.epoch_end(closed, t_ns=t_ns))
 
     def put_hard_stop(self, symbol: str, side: Side, state: Any) -> None:
         """Takes how a position's exchange-side stop stands: a msgspec struct or what JSON has; None: gone."""
