@@ -34,6 +34,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "add_atr_command",
         "print the average true range of a candle file",
     ),
+    "regime": (
+        "reactor.replay.regime_commands",
+        "add_regime_command",
+        "tell the regime of every candle of a file, or judge exit plans by regime",
+    ),
     "tape": (
         "reactor.shell.tape_commands",
         "add_tape_commands",
@@ -59,6 +64,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
             ("resume", "end a pause"),
             ("flatten", "close at market, now"),
             ("set-stop", "move a stop by hand"),
+            ("policy", "say an exit policy from outside, or take it back"),
         )
     },
     "doctor": (

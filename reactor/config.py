@@ -7,6 +7,12 @@ plan = "challenge_100"             # of both sides; `long = ` and `short = ` ove
 tick = "0.1"                       # filters where the exchange's own are not at hand
 step = "0.001"
 min_qty = "0.001"
+
+[policy]                           # plans chosen by regime and volatility, where no symbol names one
+profile = "SAFE"
+
+[regime]                           # how regimes are told; docs/regimes.md has every key
+timeframe = "4h"
 """
 
 import tomllib
@@ -17,7 +23,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from reactor.core.decisions import Side
+from reactor.core.policy import OnRegimeChange
+from reactor.core.regime import RegimeConfig
 from reactor.errors import ConfigError
+from reactor.policies import read_policy_tables
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -33,6 +42,13 @@ class SymbolConfig(_Table, frozen=True, kw_only=True):
     tick: Decimal | None = None
     step: Decimal | None = None
     min_qty: Decimal | None = None
+    profile: str | None = None
+    long_profile: str | None = None
+    short_profile: str | None = None
+
+    def profile_name(self, side: Side) -> str | None:
+        """The policy profile named for a side; None where the file names none."""
+        return (self.long_profile if side == "LONG" else self.short_profile) or self.profile
 
     def plan_name(self, side: Side) -> str | None:
         """The plan named for a side; None where the file names none."""
@@ -138,6 +154,20 @@ class HardStopConfig(_Table, frozen=True, kw_only=True):
     step_pct: Decimal = Decimal("0.001")
 
 
+class PolicyConfig(_Table, frozen=True, kw_only=True):
+    """`[policy]`: which plan a new position gets by regime and volatility. Without it plans are named.
+
+    `files` are policy files; `load_config` reads them into `matrices`, by profile, so that a tape holds them.
+    `plans` gives modes other plans than those of the same name.
+    """
+
+    profile: str = "SAFE"
+    on_regime_change: OnRegimeChange = "tighten"
+    files: tuple[str, ...] = ()
+    matrices: dict[str, Any] = {}
+    plans: dict[str, str] = {}
+
+
 class Config(_Table, frozen=True, kw_only=True):
     """A configuration file."""
 
@@ -157,6 +187,8 @@ class Config(_Table, frozen=True, kw_only=True):
     http: HttpConfig = HttpConfig()
     alarms: AlarmConfig = AlarmConfig()
     log: LogConfig = LogConfig()
+    policy: PolicyConfig | None = None
+    regime: RegimeConfig = RegimeConfig()
 
 
 def load_config(path: Path) -> Config:
@@ -174,7 +206,20 @@ def load_config(path: Path) -> Config:
         tables: Any = tomllib.loads(text, parse_float=Decimal)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
-    return config_from_tables(tables, source=str(path))
+    return _with_policy_files(config_from_tables(tables, source=str(path)), folder=path.parent)
+
+
+def _with_policy_files(config: Config, *, folder: Path) -> Config:
+    """Reads the policy files that a configuration names, relative to its own folder."""
+    policy = config.policy
+    if policy is None or not policy.files:
+        return config
+    matrices = dict(policy.matrices)
+    for name in policy.files:
+        tables = read_policy_tables(folder / name)
+        matrices[tables["name"]] = tables
+    read = msgspec.structs.replace(policy, files=(), matrices=matrices)
+    return msgspec.structs.replace(config, policy=read)
 
 
 def config_from_tables(tables: Any, *, source: str) -> Config:
@@ -192,4 +237,6 @@ def config_from_tables(tables: Any, *, source: str) -> Config:
             value = getattr(values, key)
             if value is not None and not (value.is_finite() and value > 0):
                 raise ConfigError(f"{source}: symbols.{symbol}.{key} = {value} must be above 0")
+    for complaint in config.regime.complaints():
+        raise ConfigError(f"{source}: {complaint}")
     return config

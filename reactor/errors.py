@@ -3,6 +3,7 @@
 ReactorError
 ├── BadInputError          what a user gave cannot be used; the message names it and the mend
 │   ├── PlanError          a plan file: unknown key, value out of range, contradiction
+│   ├── PolicyError        an exit policy: a regime or volatility without a mode, an unknown key
 │   ├── ConfigError        a configuration file or an option
 │   ├── TapeError          a file that is not a tape, or cannot be read at all
 │   ├── RecordingError     a file of another program that cannot be made into a tape
@@ -34,6 +35,10 @@ class BadInputError(ReactorError):
 
 class PlanError(BadInputError):
     """A plan that is refused. The message names the file, the key and the allowed range."""
+
+
+class PolicyError(BadInputError):
+    """An exit policy that is refused. The message names the file and the key."""
 
 
 class ConfigError(BadInputError):

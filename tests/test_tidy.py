@@ -53,9 +53,10 @@ VAGUE_NAMES = {"util", "utils", "helper", "helpers", "manager", "managers", "com
 
 LINES_PER_FUNCTION_MAX = 70
 LINES_PER_MODULE_MAX = 500
-LINES_PER_LONG_MODULE_MAX = 650
+LINES_PER_LONG_MODULE_MAX = 720
 LONG_MODULES = {
     "reactor/shell/guard.py": "the one door: everything that comes in, decided, sent and told in one place",
+    "reactor/core/engine.py": "what opens, steers and ends epochs; the tick path is in ticks.py",
     "reactor/core/machine.py": "the order of the rules, and what is not a tick, in one place",
     "reactor/core/orders.py": "every way in which an order may be sent or end, in one place",
 }

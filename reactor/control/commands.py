@@ -107,6 +107,34 @@ def add_set_stop_command(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_set_stop)
 
 
+def add_policy_command(subparsers: Subparsers) -> None:
+    """Adds `policy` to a command line."""
+    parser = _parser(
+        subparsers,
+        "policy",
+        does="say an exit policy from outside, or take it back",
+        description="Overrules the regime until it expires; without --mode and --regime takes it back.",
+        examples="""\
+  reactor policy BTCUSDT --mode defensive_trail --note FOMC --for 7200
+  reactor policy all --regime HIGH_VOL
+  reactor policy BTCUSDT""",
+    )
+    parser.add_argument("symbol", metavar="SYMBOL|all", help="a symbol, or every one")
+    parser.add_argument("--side", choices=("LONG", "SHORT"), help="only this side")
+    parser.add_argument("--mode", metavar="PLAN", help="the exit mode")
+    parser.add_argument("--regime", help="a regime instead of the classifier's")
+    parser.add_argument("--note", default="", help="why")
+    parser.add_argument("--for", dest="for_s", type=float, metavar="SECONDS", help="until then")
+    parser.add_argument("--json", action="store_true", help="the answer as JSON")
+    parser.set_defaults(run=_policy)
+
+
+def _policy(args: argparse.Namespace) -> int:
+    symbol = "*" if args.symbol.lower() in {"all", "*"} else args.symbol.upper()
+    content = {"symbol": symbol, "side": args.side, "mode": args.mode, "regime": args.regime}
+    return _order(args, "policy", {**content, "note": args.note, "for_s": args.for_s})
+
+
 def _which_command(subparsers: Subparsers, name: str, *, does: str, examples: str) -> None:
     description = f"{does[0].upper()}{does[1:]}."
     parser = _parser(subparsers, name, does=does, description=description, examples=examples)

@@ -8,6 +8,12 @@ import msgspec
 from reactor.core.decisions import Side
 from reactor.errors import ConfigError
 
+POLICY_TEXT_CHARS_MAX = 200
+"""A mode, a tag, a note: one sentence."""
+
+POLICY_S_MAX = 31_536_000
+"""A year: longer than anybody means."""
+
 
 class Steering(Protocol):
     """Carries operators' commands out. Each answers with a line that says what was done.
@@ -32,6 +38,10 @@ class Steering(Protocol):
 
     async def set_stop(self, symbol: str, side: Side | None, price: Decimal, *, now: bool) -> str:
         """Moves a stop. At or through the price only with `now`: it would fire at once."""
+        ...
+
+    async def policy(self, wish: "SayPolicy") -> str:
+        """Says an exit policy from outside; without mode and regime takes it back."""
         ...
 
 
@@ -76,6 +86,34 @@ class SetStop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self
 
 
+class SayPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An exit policy from outside: `*` is every symbol, no side both; `for_s` seconds, or until taken back."""
+
+    symbol: str
+    side: Side | None = None
+    mode: str | None = None
+    regime: str | None = None
+    note: str = ""
+    for_s: float | None = None
+
+    def checked(self) -> "SayPolicy":
+        """Itself.
+
+        Raises:
+            ConfigError: a text is empty or too long, or the time is none.
+        """
+        if not self.symbol:
+            raise ConfigError("say which: a symbol is missing, or * for all")
+        for name in ("symbol", "mode", "regime", "note"):
+            if len(getattr(self, name) or "") > POLICY_TEXT_CHARS_MAX:
+                raise ConfigError(f"{name} is longer than {POLICY_TEXT_CHARS_MAX} characters")
+        if self.for_s is not None and not 0 < self.for_s <= POLICY_S_MAX:
+            raise ConfigError(
+                f"for_s {self.for_s} is out of range: above 0, at most {POLICY_S_MAX}"
+            )
+        return self
+
+
 async def steer(steering: Steering, command: str, body: bytes) -> str:
     """Carries out a command whose request is JSON.
 
@@ -86,6 +124,8 @@ async def steer(steering: Steering, command: str, body: bytes) -> str:
         if command == "set-stop":
             wish = msgspec.json.decode(body, type=SetStop).checked()
             return await steering.set_stop(wish.symbol, wish.side, wish.price, now=wish.now)
+        if command == "policy":
+            return await steering.policy(msgspec.json.decode(body, type=SayPolicy).checked())
         which = msgspec.json.decode(body, type=Which).checked()
     except msgspec.DecodeError as error:
         raise ConfigError(f"the request cannot be read: {error}") from None
@@ -97,4 +137,4 @@ async def steer(steering: Steering, command: str, body: bytes) -> str:
     return await steering.flatten(symbol, which.side)
 
 
-COMMANDS = ("pause", "resume", "flatten", "set-stop")
+COMMANDS = ("pause", "resume", "flatten", "set-stop", "policy")

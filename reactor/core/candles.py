@@ -38,6 +38,7 @@ class CandleSeries:
         start_ms: its open time. `end_ms`: the first instant after it.
         open, high, low, close: its prices so far.
         closed_count: how many candles have closed so far, flat ones included.
+        retained_max: closed candles kept for a late history, and for what is measured on all of them.
     """
 
     __slots__ = (
@@ -55,10 +56,12 @@ class CandleSeries:
         "interval_ms",
         "low",
         "open",
+        "retained_max",
         "start_ms",
     )
 
-    def __init__(self, interval_ms: int) -> None:
+    def __init__(self, interval_ms: int, *, retained_max: int = RETAINED_CANDLES) -> None:
+        self.retained_max = retained_max
         self.interval_ms = interval_ms
         self.forming = False
         self.start_ms = 0
@@ -90,6 +93,11 @@ class CandleSeries:
     def closed(self) -> list[Candle]:
         """The retained closed candles, oldest first."""
         return [candle for candle, _ in self._retained]
+
+    @property
+    def last_closed(self) -> Candle | None:
+        """The newest closed candle; None before there is one, and behind a hole too long to fill."""
+        return self._retained[-1][0] if self._retained else None
 
     def roll(self, t_ms: int) -> bool:
         """Closes the forming candle if it ends at or before `t_ms`; the next one forms, flat so far.
@@ -216,7 +224,7 @@ class CandleSeries:
         self.closed_count += 1
         for atr in self._atrs.values():
             atr.close_candle(candle.high, candle.low, candle.close)
-        if len(self._retained) > RETAINED_CANDLES:
+        if len(self._retained) > self.retained_max:
             dropped, _ = self._retained.popleft()
             for atr in self._base.values():
                 atr.close_candle(dropped.high, dropped.low, dropped.close)

@@ -149,4 +149,72 @@ class Alarm(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="alarm"):
     kind: str = ""
 
 
-Decision = Opened | StopMoved | Exit | Closed | HeldBack | OutcomeAsked | OrdersCancelled | Alarm
+class PolicyChanged(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="policy"):
+    """The exit policy wants a plan for a position: when its epoch opens, and whenever that changes.
+
+    Attributes:
+        action: `chosen` when the epoch opens; `keep` or `tighten` later.
+        plan: what it wants now. `before`: what it wanted before; the same when the epoch opens.
+        mode: the name that was asked for; another than the plan's where no plan has it.
+        profile, regime, volatility: what the mode was looked up with.
+        source: `regime`, `external`, or `unknown` while there is no regime.
+        why: one sentence.
+        stop: where the stop stands after it.
+    """
+
+    t_ns: int
+    tick: int
+    symbol: str
+    side: Side
+    epoch: int
+    action: Literal["chosen", "keep", "tighten"]
+    plan: str
+    before: str
+    mode: str
+    profile: str
+    regime: str
+    volatility: str
+    source: Literal["regime", "external", "unknown"]
+    why: str
+    stop: Decimal
+
+
+class RegimeChanged(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="regime"):
+    """A symbol's regime or volatility is another one from here on.
+
+    Attributes:
+        since_ms: the end of the candle that brought it, exchange time.
+        adx, plus_di, minus_di, efficiency, atr_pct, rank: the measures of that candle; None where there is
+            none (yet).
+        side, epoch: None; it is of no one position.
+    """
+
+    t_ns: int
+    tick: int
+    symbol: str
+    timeframe: str
+    regime: str
+    volatility: str
+    since_ms: int
+    adx: float | None
+    plus_di: float | None
+    minus_di: float | None
+    efficiency: float | None
+    atr_pct: float | None
+    rank: float | None
+    side: Side | None = None
+    epoch: int | None = None
+
+
+Decision = (
+    Opened
+    | StopMoved
+    | Exit
+    | Closed
+    | HeldBack
+    | OutcomeAsked
+    | OrdersCancelled
+    | PolicyChanged
+    | RegimeChanged
+    | Alarm
+)

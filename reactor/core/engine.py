@@ -16,7 +16,7 @@ taken rungs and its exiting state with it; the next position of the same symbol 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
-from reactor.core.candles import Candle
+from reactor.core.candles import Candle, CandleSeries
 from reactor.core.decisions import Alarm, Decision, Reason, Side
 from reactor.core.events import OnAdopt, PositionReport
 from reactor.core.exact import text
@@ -27,10 +27,16 @@ from reactor.core.machine import Machine
 from reactor.core.market import (
     Awaited,
     Market,
+    Quote,
     Source,
 )
 from reactor.core.markets import Markets, PlanFor
 from reactor.core.orders import Fills, OrderIds, Orders, plain_order_id
+from reactor.core.plan import Plan
+from reactor.core.policy import Choice, ExternalPolicy
+from reactor.core.sizing import NO_INPUTS, Inputs, position_inputs
+from reactor.core.steering import Steering
+from reactor.core.steering_decisions import ignored_policy, policy_decisions, regime_decision
 from reactor.core.ticks import NEVER_NS, TickPath
 
 NO_FILTERS = Filters()
@@ -41,6 +47,7 @@ class Engine(TickPath):
 
     Attributes:
         positions: the machines of the open epochs by (symbol, side).
+        facts: what was told of symbols that ladder rules may ask for; whoever feeds the engine fills it.
         ignored: positions that adoption left alone: until they are flat, nothing opens an epoch for them.
         is_time_held: while it is, no timer fires. What an earlier process left may be over by now: a time stop
             or a retry of its epochs must not close a position that somebody opened since.
@@ -51,9 +58,13 @@ class Engine(TickPath):
         "_fills",
         "_filters_for",
         "_gaps",
+        "_inputs_for",
         "_on_adopt",
         "_order_ids",
         "_plan_for",
+        "_steering",
+        "_steering_due_ns",
+        "facts",
         "ignored",
         "is_time_held",
         "positions",
@@ -68,6 +79,8 @@ class Engine(TickPath):
         fills: Fills = Fills.REPORTED,
         order_ids: OrderIds = plain_order_id,
         on_adopt: OnAdopt | None = None,
+        steering: Steering | None = None,
+        inputs_for: Callable[[str, Side], Inputs] | None = None,
     ) -> None:
         """Builds an engine that guards nothing yet.
 
@@ -79,18 +92,91 @@ class Engine(TickPath):
             fills: reported by the exchange (live), or simulated.
             order_ids: the pure function that names orders.
             on_adopt: how positions are adopted that a snapshot shows first; None opens them like any other.
+            steering: regimes, and the policy that chooses plans by them; without it plans are what
+                `plan_for` says.
+            inputs_for: what is known of a symbol and side for ladder sizing, asked when an epoch opens;
+                it overrules `facts`, and they overrule what a position itself tells.
         """
         self._plan_for = plan_for
+        self._steering = steering
+        self._steering_due_ns = NEVER_NS
+        self._inputs_for = inputs_for or (lambda _symbol, _side: NO_INPUTS)
         self._filters_for = filters_for or (lambda _: NO_FILTERS)
         self._fills = fills
         self._order_ids = order_ids
         self._on_adopt = on_adopt
         self._epochs = 0
         self._gaps = Gaps()
-        super().__init__(Markets(plan_for, fixed_atr or {}))
+        super().__init__(Markets(self._standing_plan, fixed_atr or {}, steering))
         self.positions: dict[tuple[str, Side], Machine] = {}
+        self.facts: dict[str, dict[str, Decimal | str]] = {}
         self.ignored: set[tuple[str, Side]] = set()
         self.is_time_held = False
+
+    # The exit policy --------------------------------------------------------------------------
+
+    def _candle_closed(
+        self,
+        market: Market,
+        series: CandleSeries,
+        t_ns: int,
+        out: list[Decision],
+        *,
+        tick_follows: bool,
+        rolled: bool = True,
+    ) -> None:
+        super()._candle_closed(market, series, t_ns, out, tick_follows=tick_follows)
+        if self._steering is not None and series is market.regime_series:
+            how = self._steering.on_candle if rolled else self._steering.on_history
+            verdict = how(market.symbol, series)
+            if verdict is not None:
+                timeframe = self._steering.config.timeframe
+                out.append(regime_decision(market, verdict, timeframe=timeframe, t_ns=t_ns))
+                self._steer(market.symbol, t_ns, out, tick_follows=tick_follows)
+
+    def on_policy(self, external: ExternalPolicy, *, t_ns: int) -> Sequence[Decision]:
+        """Takes an exit policy from outside; it overrules the regime until it expires."""
+        out = self._due(t_ns)
+        if self._steering is None or not self._steering.say(external, now_ns=t_ns):
+            out.append(ignored_policy(external, t_ns=t_ns))
+            return out
+        self._steer(None, t_ns, out)
+        self._wait_for_expiry(t_ns)
+        return out
+
+    def _standing_plan(self, symbol: str, side: Side) -> Plan:
+        """The plan that shows which market a position of this symbol and side will be driven by."""
+        plan = None if self._steering is None else self._steering.standing_plan(symbol, side)
+        return plan or self._plan_for(symbol, side)
+
+    def _choose(self, symbol: str, side: Side, *, t_ns: int) -> Choice | None:
+        return None if self._steering is None else self._steering.choose(symbol, side, now_ns=t_ns)
+
+    def _wait_for_expiry(self, t_ns: int) -> None:
+        due_ns = None if self._steering is None else self._steering.due_ns(t_ns)
+        self._steering_due_ns = NEVER_NS if due_ns is None else due_ns
+        self.due_ns = min(self.due_ns, self._steering_due_ns)
+
+    def _steer(
+        self, symbol: str | None, t_ns: int, out: list[Decision], *, tick_follows: bool = False
+    ) -> None:
+        """Applies what the policy wants now to the open positions of a symbol, or of all."""
+        for (name, side), machine in tuple(self.positions.items()):
+            choice = self._choose(name, side, t_ns=t_ns) if symbol in {None, name} else None
+            if choice is None or choice.plan.name == machine.policy_plan:
+                continue
+            assert self._steering is not None
+            assert self._steering.policy is not None
+            market = self._markets.of_machine(machine)
+            before, machine.policy_plan = machine.policy_plan, choice.plan.name
+            action = self._steering.policy.on_change
+            changes: list[Decision] = []
+            if action == "tighten":
+                machine.tighten(choice.plan, t_ns=t_ns, out=changes, tick_follows=tick_follows)
+            out += policy_decisions(machine, choice, action, before=before, t_ns=t_ns)
+            out += changes
+            if not tick_follows:
+                self._settle(market)
 
     # Positions --------------------------------------------------------------------------------
 
@@ -114,7 +200,7 @@ class Engine(TickPath):
             margin: the position's margin in quote units, for the loss guard.
             liquidation_price: for the liquidation guard.
         """
-        market = self._markets.of(self._plan_for(symbol, side), symbol)
+        market = self._markets.of(self._standing_plan(symbol, side), symbol)
         market.awaited.append(Awaited(side, quantity, entry, margin, liquidation_price))
         market.arm()
 
@@ -159,7 +245,8 @@ class Engine(TickPath):
         return machine, out
 
     def _open_reported(self, report: PositionReport, out: list[Decision]) -> None:
-        market = self._markets.of(self._plan_for(report.symbol, report.side), report.symbol)
+        plan = self._standing_plan(report.symbol, report.side)
+        market = self._markets.of(plan, report.symbol)
         quote = market.quote()
         price = None if quote is None else quote.long if report.side == "LONG" else quote.short
         waits = self._stop_awaiting(market, report.side)
@@ -213,8 +300,10 @@ class Engine(TickPath):
         tick: int,
         price: Decimal | None,
         out: list[Decision],
+        seen: Quote | None = None,
     ) -> None:
-        plan = self._plan_for(market.symbol, position.side)
+        choice = self._choose(market.symbol, position.side, t_ns=t_ns)
+        plan = self._plan_for(market.symbol, position.side) if choice is None else choice.plan
         self._epochs += 1
         orders = Orders(
             symbol=market.symbol,
@@ -236,6 +325,7 @@ class Engine(TickPath):
             entry=position.entry,
             atr=self._markets.atr(market, plan),
             orders=orders,
+            inputs=self._inputs(market, plan, position, seen or market.quote(), choice),
         )
         if price is not None:
             machine.see(price, tick=tick)
@@ -249,6 +339,8 @@ class Engine(TickPath):
             machine.adopt(position.adopts, t_ns=t_ns, out=held)
         self._put(market, machine)
         out.append(machine.opened(t_ns=t_ns))
+        if choice is not None:
+            out += policy_decisions(machine, choice, "chosen", before=plan.name, t_ns=t_ns)
         out += held
 
     def _put(self, market: Market, machine: Machine) -> None:
@@ -272,6 +364,37 @@ class Engine(TickPath):
     def start_epochs_after(self, number: int) -> None:
         """Numbers epochs from here on, so that no two of one account share an order id."""
         self._epochs = max(self._epochs, number)
+
+    def _inputs(
+        self,
+        market: Market,
+        plan: Plan,
+        position: Awaited,
+        quote: Quote | None,
+        choice: Choice | None,
+    ) -> Inputs:
+        """What the plan's ladder rules may ask for; nothing is looked up where it has none."""
+        if plan.ladder is None:
+            return NO_INPUTS
+        price = None
+        if quote is not None:
+            price = quote.long if position.side == "LONG" else quote.short
+        found = position_inputs(
+            side=position.side,
+            quantity=position.quantity,
+            entry=position.entry,
+            margin=position.margin,
+            price=price,
+            atr_15m=self._markets.atr_15m(market, plan),
+        )
+        if self._steering is not None:
+            regime = self._steering.regime_input(market.symbol, choice)
+            if regime is not None:
+                found["regime"] = regime
+        found.update(self.facts.get(market.symbol, {}))
+        found.update(self._inputs_for(market.symbol, position.side))
+        # In the order in which a journal keeps them.
+        return dict(sorted(found.items()))
 
     def _take_risk(self, machine: Machine, report: PositionReport) -> None:
         if report.liquidation_price is not None or report.margin is not None:
@@ -330,7 +453,7 @@ class Engine(TickPath):
         if market is not None and series is not None:
             market.settle_candle(series)
             if series.load(rows):
-                self._candle_closed(market, series, t_ns, out, tick_follows=False)
+                self._candle_closed(market, series, t_ns, out, tick_follows=False, rolled=False)
             self._settle(market)
         return out
 
@@ -427,9 +550,15 @@ class Engine(TickPath):
     def _due(self, now_ns: int) -> list[Decision]:
         out: list[Decision] = []
         while now_ns >= self.due_ns and not self.is_time_held:
-            dues = (market.due_ns for market in self._markets)
-            due = min((due for due in dues if due is not None), default=NEVER_NS)
-            self.due_ns = due
+            dues = [market.due_ns for market in self._markets if market.due_ns is not None]
+            due = min(dues, default=NEVER_NS)
+            if self._steering_due_ns <= min(due, now_ns):
+                # What was said from outside counts no more.
+                due = self._steering_due_ns
+                self._steer(None, due, out)
+                self._wait_for_expiry(due)
+                continue
+            self.due_ns = min(due, self._steering_due_ns)
             if due > now_ns:
                 break
             for market in self._markets:

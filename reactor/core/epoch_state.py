@@ -158,7 +158,8 @@ def restore(
     return machine
 
 
-_ENCODER = msgspec.json.Encoder(order="deterministic")
+# Tables keep the order in which they were filled: what was sent first is forgotten first.
+_ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(EpochState)
 
 

@@ -13,8 +13,9 @@ import msgspec
 
 from reactor.core import levels
 from reactor.core.decisions import Reason
-from reactor.core.exact import ONE, ZERO, add, ceil_to, divide, floor_to, multiply, subtract
-from reactor.core.plan import Plan
+from reactor.core.exact import ZERO, add, ceil_to, divide, floor_to, multiply, subtract
+from reactor.core.plan import Plan, Target
+from reactor.core.sizing import NO_INPUTS, Inputs, Sizing, size_ladder
 
 HARVEST_STEPS_PER_TICK_MAX = 1000
 """Harvest steps one tick may take. A 20 % jump at 0.1 % steps has 200; beyond this a price is absurd."""
@@ -38,6 +39,7 @@ class RungState(msgspec.Struct, frozen=True, kw_only=True):
     held: Decimal | None
     held_distance: Decimal
     taken: bool
+    target: Target | None = None
 
 
 class LadderState(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,7 @@ class LadderState(msgspec.Struct, frozen=True, kw_only=True):
         rungs: in their order: taken ones as they fired, then the nearest first.
         shrunk: whether high volatility has drawn the untaken rungs nearer.
         harvests_taken: harvest steps behind the price.
+        sizing: what the rungs were sized with. `waiting`, `waiting_sizing`: as of `Ladder`.
     """
 
     entry: Decimal
@@ -56,14 +59,17 @@ class LadderState(msgspec.Struct, frozen=True, kw_only=True):
     rungs: tuple[RungState, ...]
     shrunk: bool
     harvests_taken: int
+    sizing: Sizing | None = None
+    waiting: tuple[RungState, ...] = ()
+    waiting_sizing: Sizing | None = None
 
 
 class Rung:
     """One take-profit target within an epoch.
 
     Attributes:
-        number: its place in the plan file, from 0.
-        close: the fraction of the initial quantity.
+        number: its place in the plan file, from 0. `target`: what the file says of it.
+        close: the fraction of the initial quantity, sized.
         x: its level on the gain axis; None while it waits for an ATR.
         distance: the same before rounding, from the entry; two rungs on one tick keep this order.
         held: the level a recomputation wants but may not set while the price is at or beyond it;
@@ -71,10 +77,11 @@ class Rung:
         taken: whether it fired.
     """
 
-    __slots__ = ("close", "distance", "held", "held_distance", "number", "taken", "x")
+    __slots__ = ("close", "distance", "held", "held_distance", "number", "taken", "target", "x")
 
-    def __init__(self, number: int, close: Decimal) -> None:
+    def __init__(self, number: int, target: Target, close: Decimal) -> None:
         self.number = number
+        self.target = target
         self.close = close
         self.x: Decimal | None = None
         self.distance = ZERO
@@ -96,12 +103,13 @@ class Rung:
             held=self.held,
             held_distance=self.held_distance,
             taken=self.taken,
+            target=self.target,
         )
 
     @classmethod
-    def restored(cls, state: RungState) -> "Rung":
-        """A rung in the state of an earlier process."""
-        rung = cls(state.number, state.close)
+    def restored(cls, state: RungState, plan: Plan) -> "Rung":
+        """A rung in the state of an earlier process; the plan is asked where the state names no target."""
+        rung = cls(state.number, state.target or plan.targets[state.number], state.close)
         rung.x, rung.distance = state.x, state.distance
         rung.held, rung.held_distance = state.held, state.held_distance
         rung.taken = state.taken
@@ -148,6 +156,7 @@ class Ladder:
 
     Attributes:
         rungs: taken ones as they were taken, then the nearest first.
+        sizing: what the plan's `[ladder]` made of them when the epoch opened.
         harvests_taken: harvest steps behind the price, from the present entry.
     """
 
@@ -161,9 +170,12 @@ class Ladder:
         "_plan",
         "_r",
         "_shrunk",
+        "_waiting",
+        "_waiting_sizing",
         "_x0",
         "harvests_taken",
         "rungs",
+        "sizing",
     )
 
     def __init__(
@@ -175,16 +187,19 @@ class Ladder:
         entry: Decimal,
         atr: Decimal | None,
         r: Decimal,
+        inputs: Inputs = NO_INPUTS,
     ) -> None:
         self._plan = plan
         self._axis = axis
         self._filters = filters
         self._shrunk = False
+        self.sizing: Sizing = size_ladder(plan, inputs)
+        # A nearer ladder of another plan, whole, that the price is in the way of.
+        self._waiting: list[Rung] = []
+        self._waiting_sizing = self.sizing
         self._start_from(entry, atr=atr, r=r)
-        self.rungs = [Rung(number, target.close) for number, target in enumerate(plan.targets)]
-        for rung in self.rungs:
-            rung.x, rung.distance = self._wanted(rung)
-        self._is_whole = self._closes_all()
+        self.rungs = self._rungs_of(plan, self.sizing)
+        self._is_whole = self.sizing.closes_all
         self._sort()
         self.harvests_taken = 0
         self._harvest_due = self._harvest_x(1)
@@ -217,6 +232,8 @@ class Ladder:
                 low = max(low, float(rung.held))
             if rung.x is not None and not rung.taken:
                 high = min(high, float(rung.x))
+        for rung in self._fresh()[:1]:
+            low = max(low, inf if rung.x is None else float(rung.x))
         if self._harvest_due is not None:
             high = min(high, float(self._harvest_due))
         return low, high
@@ -232,6 +249,7 @@ class Ladder:
         for rung in self.rungs:
             if rung.held is not None and x < rung.held:
                 rung.release()
+        self._let_waiting_in(x)
         self._sort()
         fired = Fired(available)
         self._fire_rungs(x, fired, initial)
@@ -312,8 +330,82 @@ class Ladder:
             else:
                 rung.held, rung.held_distance = wanted, distance
                 held.append(wanted)
+        for rung in self._waiting:
+            rung.x, rung.distance = self._wanted(rung, self._waiting_sizing)
+        if x is not None:
+            self._let_waiting_in(x)
         self._sort()
         return held
+
+    def tighten(self, plan: Plan, *, inputs: Inputs, x: Decimal | None) -> list[Decimal]:
+        """Takes another plan's rungs instead of the untaken ones, if the nearest of them is nearer.
+
+        As many of its rungs as were taken in this epoch count as taken. They come all at once: where the
+        nearest would lie at or through the price, the old ones stand until the price is before it.
+
+        Args:
+            plan: the other plan. Distances in R are in this epoch's R.
+            inputs: what its ladder rules may ask for.
+            x: the current price on the gain axis; None before any tick.
+
+        Returns:
+            The level that is held back, if any.
+        """
+        sizing = size_ladder(plan, inputs)
+        fresh = self._rungs_of(plan, sizing)[self.taken_count :]
+        if not fresh or fresh[0].x is None:
+            return []
+        nearest = self._nearest()
+        if nearest is not None and fresh[0].distance >= nearest:
+            return []
+        self._waiting, self._waiting_sizing = self._rungs_of(plan, sizing), sizing
+        if x is None or fresh[0].x > x:
+            self._take_waiting()
+            return []
+        return [fresh[0].x]
+
+    @property
+    def taken_count(self) -> int:
+        """How many rungs were taken in this epoch."""
+        return sum(rung.taken for rung in self.rungs)
+
+    def _rungs_of(self, plan: Plan, sizing: Sizing) -> list[Rung]:
+        """A plan's rungs as they would stand untaken, nearest first."""
+        rungs = [
+            Rung(number, target, close)
+            for number, (target, close) in enumerate(zip(plan.targets, sizing.closes, strict=True))
+        ]
+        for rung in rungs:
+            rung.x, rung.distance = self._wanted(rung, sizing)
+        rungs.sort(key=lambda rung: rung.place)
+        return rungs
+
+    def _nearest(self) -> Decimal | None:
+        """The distance of the nearest untaken rung, one that waits included; None without a level."""
+        distances = [
+            rung.distance if rung.held is None else rung.held_distance
+            for rung in self.rungs
+            if not rung.taken and (rung.x is not None or rung.held is not None)
+        ]
+        distances += [rung.distance for rung in self._fresh() if rung.x is not None]
+        return min(distances, default=None)
+
+    def _fresh(self) -> list[Rung]:
+        """What of the waiting ladder would be untaken now."""
+        return self._waiting[self.taken_count :] if self._waiting else []
+
+    def _let_waiting_in(self, x: Decimal) -> None:
+        fresh = self._fresh()
+        if self._waiting and (not fresh or fresh[0].x is None or x < fresh[0].x):
+            self._take_waiting()
+
+    def _take_waiting(self) -> None:
+        fresh = self._fresh()
+        if fresh and fresh[0].x is not None:
+            self.rungs = [rung for rung in self.rungs if rung.taken] + fresh
+            self.sizing = self._waiting_sizing
+            self._is_whole = self.sizing.closes_all
+        self._waiting = []
 
     def shrink(self, *, x: Decimal | None) -> list[Decimal]:
         """Draws the untaken rungs nearer, once in an epoch; answers what is held back."""
@@ -340,23 +432,22 @@ class Ladder:
             rungs=tuple(rung.state() for rung in self.rungs),
             shrunk=self._shrunk,
             harvests_taken=self.harvests_taken,
+            sizing=self.sizing,
+            waiting=tuple(rung.state() for rung in self._waiting),
+            waiting_sizing=self._waiting_sizing,
         )
 
     def restore(self, state: LadderState) -> None:
         """Takes the state of an earlier process."""
         self._start_from(state.entry, atr=state.atr, r=state.r)
-        self.rungs = [Rung.restored(rung) for rung in state.rungs]
-        self._is_whole = self._closes_all()
+        self.rungs = [Rung.restored(rung, self._plan) for rung in state.rungs]
+        self.sizing = state.sizing or self.sizing
+        self._is_whole = self.sizing.closes_all
+        self._waiting = [Rung.restored(rung, self._plan) for rung in state.waiting]
+        self._waiting_sizing = state.waiting_sizing or self.sizing
         self._shrunk = state.shrunk
         self.harvests_taken = state.harvests_taken
         self._harvest_due = self._harvest_x(state.harvests_taken + 1)
-
-    def _closes_all(self) -> bool:
-        """Whether the rungs' fractions sum to 1: the last one then takes all that remains."""
-        total = ZERO
-        for rung in self.rungs:
-            total = add(total, rung.close)
-        return total == ONE
 
     def _start_from(self, entry: Decimal, *, atr: Decimal | None, r: Decimal) -> None:
         self._entry = entry
@@ -364,12 +455,12 @@ class Ladder:
         self._atr = atr
         self._r = r
 
-    def _wanted(self, rung: Rung) -> tuple[Decimal | None, Decimal]:
+    def _wanted(self, rung: Rung, sizing: Sizing | None = None) -> tuple[Decimal | None, Decimal]:
         """Where the plan wants a rung, on the tick and (its distance from the entry) before rounding."""
-        target = self._plan.targets[rung.number]
-        distance = levels.target_distance(target, entry=self._entry, atr=self._atr, r=self._r)
+        distance = levels.target_distance(rung.target, entry=self._entry, atr=self._atr, r=self._r)
         if distance is None:
             return None, ZERO
+        distance = (sizing or self.sizing).distance(distance, entry=self._entry)
         if self._shrunk:
             assert self._plan.high_volatility is not None
             distance = multiply(distance, self._plan.high_volatility.target_scale)

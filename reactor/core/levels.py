@@ -13,6 +13,7 @@ import msgspec
 from reactor.core.decisions import Side
 from reactor.core.exact import ZERO, add, ceil_to, divide, floor_to, multiply, subtract
 from reactor.core.plan import Plan, Target
+from reactor.core.sizing import NO_INPUTS, Inputs, RuleVerdict, size_ladder
 
 TAKER_FEE = Decimal("0.0005")
 """Binance's USDⓈ-M taker fee without discounts: what the fee of an exit yet to come is expected to be."""
@@ -153,10 +154,17 @@ class Levels(msgspec.Struct, frozen=True, kw_only=True):
     trail: Decimal | None
     reward_risk: Decimal | None
     high_volatility: bool
+    rules: tuple[RuleVerdict, ...] = ()
 
 
 def levels(
-    plan: Plan, *, side: Side, entry: Decimal, atr: Decimal | None, tick: Decimal | None = None
+    plan: Plan,
+    *,
+    side: Side,
+    entry: Decimal,
+    atr: Decimal | None,
+    tick: Decimal | None = None,
+    inputs: Inputs = NO_INPUTS,
 ) -> Levels:
     """The levels of a plan for a position that opens now.
 
@@ -166,19 +174,21 @@ def levels(
         entry: average entry price, positive.
         atr: the ATR in price, or None while there is none.
         tick: tick size to round to; None rounds nothing.
+        inputs: what the plan's ladder rules may ask for; a rule whose input is missing is left out.
 
     Returns:
-        Stop, R, targets (nearest first), break-even price, trailing distance at the entry, and the
-        distance of the last target in R.
+        Stop, R, targets (nearest first), break-even price, trailing distance at the entry, the
+        distance of the last target in R, and what became of the ladder's rules.
     """
     axis = Axis(side)
     start = axis.x(entry)
     high = is_high_volatility(plan, atr=atr, price=entry)
     r = stop_distance(plan, side=side, entry=entry, atr=atr, high_volatility=high)
-    distances = [
-        (target_distance(target, entry=entry, atr=atr, r=r), target.close)
-        for target in plan.targets
-    ]
+    sizing = size_ladder(plan, inputs)
+    distances = []
+    for target, close in zip(plan.targets, sizing.closes, strict=True):
+        plain = target_distance(target, entry=entry, atr=atr, r=r)
+        distances.append((None if plain is None else sizing.distance(plain, entry=entry), close))
     ladder = sorted(distances, key=lambda rung: (rung[0] is None, rung[0] or ZERO))
     last = ladder[-1][0] if ladder else None
     break_even = None
@@ -202,4 +212,5 @@ def levels(
         trail=trailing_distance(plan, peak=entry, atr=atr),
         reward_risk=None if last is None else divide(last, r),
         high_volatility=high,
+        rules=sizing.verdicts,
     )

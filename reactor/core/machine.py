@@ -28,6 +28,7 @@ from reactor.core.ladder import Filters, Ladder
 from reactor.core.lifecycle import Event
 from reactor.core.orders import Orders
 from reactor.core.plan import Plan
+from reactor.core.sizing import NO_INPUTS, Inputs, inputs_as_text, inputs_from_text
 from reactor.core.stop import Stop
 from reactor.core.trailing import Trailing, just_above
 
@@ -40,6 +41,7 @@ class RulesState(msgspec.Struct, frozen=True, kw_only=True):
         atr, level_atr, high_volatility, r, paused, time_stop_ns: as of `Machine`.
         through: consecutive ticks through the stop so far.
         held_is_news: whether a stop held back is still to be told with the tick that closed its candle.
+        inputs, tightened, policy_plan: as of `Machine`.
     """
 
     tick: int
@@ -52,6 +54,9 @@ class RulesState(msgspec.Struct, frozen=True, kw_only=True):
     time_stop_ns: int | None
     through: int
     held_is_news: bool
+    inputs: dict[str, str] = {}
+    tightened: tuple[Plan, ...] = ()
+    policy_plan: str = ""
 
 
 class Machine:
@@ -64,6 +69,9 @@ class Machine:
         r: the epoch's initial risk in price, before rounding.
         level_atr: the ATR that stop, R and rungs were made of; `atr` the one trailing uses now.
         peak: the best x since trailing became active; None before.
+        inputs: what was known for ladder sizing when the epoch opened.
+        tightened: the plans whose nearer levels count beside the epoch's own.
+        policy_plan: the name of the plan that the exit policy asked for last.
     """
 
     __slots__ = (
@@ -83,17 +91,20 @@ class Machine:
         "filters",
         "guards",
         "high_volatility",
+        "inputs",
         "ladder",
         "level_atr",
         "opened_ns",
         "orders",
         "paused",
         "plan",
+        "policy_plan",
         "r",
         "side",
         "stop",
         "symbol",
         "tick",
+        "tightened",
         "time_stop_ns",
         "trailing",
         "x",
@@ -112,6 +123,7 @@ class Machine:
         entry: Decimal,
         atr: Decimal | None,
         orders: Orders,
+        inputs: Inputs = NO_INPUTS,
     ) -> None:
         self.symbol = symbol
         self.side: Side = side
@@ -120,6 +132,9 @@ class Machine:
         self.plan = plan
         self.filters = filters
         self.orders = orders
+        self.inputs = inputs
+        self.tightened: list[Plan] = []
+        self.policy_plan = plan.name
         self.paused = False
         self.tick = 0
         self._axis = levels.Axis(side)
@@ -143,7 +158,9 @@ class Machine:
         self.r = self._stop_distance()
         self.stop = Stop(floor_to(subtract(self.x0, self.r), filters.tick))
         self.trailing = Trailing(plan, tick=filters.tick)
-        self.ladder = Ladder(plan, self._axis, filters, entry=entry, atr=atr, r=self.r)
+        self.ladder = Ladder(
+            plan, self._axis, filters, entry=entry, atr=atr, r=self.r, inputs=inputs
+        )
         self.guards = Guards(plan, self._axis)
         orders.risk(self.r)
 
@@ -567,6 +584,9 @@ class Machine:
             time_stop_ns=self.time_stop_ns,
             through=self._through,
             held_is_news=self._held_is_news,
+            inputs=inputs_as_text(self.inputs),
+            tightened=tuple(self.tightened),
+            policy_plan=self.policy_plan,
         )
 
     def restore_rules(self, state: RulesState) -> None:
@@ -581,9 +601,64 @@ class Machine:
         self.time_stop_ns = state.time_stop_ns
         self._through = state.through
         self._held_is_news = state.held_is_news
+        self.inputs = inputs_from_text(state.inputs)
+        for plan in state.tightened:
+            self.tightened.append(plan)
+            self.trailing.tighten(plan)
+        self.policy_plan = state.policy_plan or self.plan.name
         self._calm = False
 
     # Levels -----------------------------------------------------------------------------------
+
+    def tighten(
+        self, plan: Plan, *, t_ns: int, out: list[Decision], tick_follows: bool = False
+    ) -> None:
+        """Takes what of another plan protects better; nothing of the epoch's own plan is loosened.
+
+        Its stop where that is better and not at or through the price (else it is held back), its untaken
+        targets where the nearest of them is nearer, and its trailing distance where that is smaller. R stays
+        the epoch's, and so does everything else of the plan that the epoch opened with.
+
+        Args:
+            plan: the other plan.
+            t_ns: when it was wanted.
+            out: where decisions go.
+            tick_follows: whether a tick that closed a candle brought it and is evaluated next: the stop then
+                moves among that tick's stop moves, so that it never closes on that tick.
+        """
+        if self.orders.exiting:
+            return
+        if plan not in self.tightened:
+            self.tightened.append(plan)
+            self.trailing.tighten(plan)
+        candidate = floor_to(subtract(self.x0, self._distance_of(plan)), self.filters.tick)
+        if tick_follows:
+            self._held_is_news = self.stop.hold(candidate) or self._held_is_news
+        else:
+            self._tighten_stop(candidate, t_ns=t_ns, out=out)
+        held = self.ladder.tighten(plan, inputs=self.inputs, x=self.x)
+        out += [self._held("target", level, t_ns=t_ns) for level in held]
+        self._calm = False
+
+    def _tighten_stop(self, candidate: Decimal, *, t_ns: int, out: list[Decision]) -> None:
+        moved = self.stop.improve(candidate, StopKind.STOP_LOSS, price=self.x)
+        if not moved and self.stop.hold(candidate):
+            out.append(self._held("stop", candidate, t_ns=t_ns))
+        trail = self.trailing.candidate(atr=self.atr)
+        if trail is not None and not self.paused:
+            moved |= self.stop.improve(trail, StopKind.TRAILING_STOP, price=self.x)
+        if moved:
+            out.append(self._stop_moved(t_ns=t_ns))
+
+    def _distance_of(self, plan: Plan) -> Decimal:
+        """The initial stop's distance by another plan, for this entry and the epoch's ATR."""
+        return levels.stop_distance(
+            plan,
+            side=self.side,
+            entry=self.entry,
+            atr=self.level_atr,
+            high_volatility=levels.is_high_volatility(plan, atr=self.level_atr, price=self.entry),
+        )
 
     def _stop_distance(self) -> Decimal:
         return levels.stop_distance(
@@ -599,7 +674,8 @@ class Machine:
         self.r = self._stop_distance()
         self.orders.risk(self.r)
         self.break_even.set(entry=self.entry, r=self.r)
-        candidate = floor_to(subtract(self.x0, self.r), self.filters.tick)
+        nearest = min([self.r, *map(self._distance_of, self.tightened)])
+        candidate = floor_to(subtract(self.x0, nearest), self.filters.tick)
         if tick_follows:
             self._held_is_news = self.stop.hold(candidate)
         elif self.stop.improve(candidate, StopKind.STOP_LOSS, price=self.x):

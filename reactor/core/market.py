@@ -107,6 +107,7 @@ class Market:
         "last_id",
         "low",
         "machines",
+        "regime_series",
         "series",
         "since_ms",
         "source",
@@ -146,6 +147,8 @@ class Market:
         # Positions that open at the next accepted tick.
         self.awaited: list[Awaited] = []
         self.series: dict[int, CandleSeries] = {}
+        # The series that the symbol's regime is told by, where it is this market's.
+        self.regime_series: CandleSeries | None = None
         self.due_ns: int | None = None
         self.low = self.ask_low = inf
         self.high = self.ask_high = -inf
@@ -202,6 +205,19 @@ class Market:
             series = self.series[interval_ms] = CandleSeries(interval_ms)
         series.atr(period=atr.period, method=atr.method)
         return series
+
+    def take_regime_series(self, interval_ms: int, *, retained: int) -> None:
+        """Keeps the candles that the symbol's regime is told by.
+
+        Args:
+            interval_ms: their length.
+            retained: how many closed ones the classifier looks back on.
+        """
+        series = self.series.get(interval_ms)
+        if series is None:
+            series = self.series[interval_ms] = CandleSeries(interval_ms)
+        series.retained_max = max(series.retained_max, retained)
+        self.regime_series = series
 
     def accept(self, quote: Quote) -> list[Quote]:
         """Decides which ticks count now: none, this one, or a suspect and the one confirming it.

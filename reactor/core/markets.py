@@ -4,11 +4,15 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from math import inf
 
+import msgspec
+
 from reactor.core.decisions import Side
 from reactor.core.exact import from_float
 from reactor.core.machine import Machine
 from reactor.core.market import Market, Source
-from reactor.core.plan import INTERVAL_MS, Plan
+from reactor.core.plan import INTERVAL_MS, AtrPlan, Plan
+from reactor.core.sizing import VOLATILITY_INTERVAL_MS, wants_input
+from reactor.core.steering import Steering
 
 PlanFor = Callable[[str, Side], Plan]
 SIDES: tuple[Side, Side] = ("LONG", "SHORT")
@@ -22,10 +26,16 @@ class Markets:
             there, so that its ticks cost one look-up.
     """
 
-    __slots__ = ("_atr_fixed", "_plan_for", "book", "last", "mark")
+    __slots__ = ("_atr_fixed", "_plan_for", "_steering", "book", "last", "mark")
 
-    def __init__(self, plan_for: PlanFor, atr_fixed: dict[str, Decimal]) -> None:
+    def __init__(
+        self,
+        plan_for: PlanFor,
+        atr_fixed: dict[str, Decimal],
+        steering: Steering | None = None,
+    ) -> None:
         self._plan_for = plan_for
+        self._steering = steering
         self._atr_fixed = atr_fixed
         self.mark: dict[str, Market | None] = {}
         self.last: dict[str, Market | None] = {}
@@ -64,15 +74,26 @@ class Markets:
         fixed = self._atr_fixed.get(market.symbol)
         if fixed is not None:
             return fixed if fixed > 0 else None
-        series = market.series.get(INTERVAL_MS[plan.atr.interval])
+        return self._candle_atr(market, plan.atr, INTERVAL_MS[plan.atr.interval])
+
+    def atr_15m(self, market: Market, plan: Plan) -> Decimal | None:
+        """The ATR of closed 15 m candles, with the plan's period and smoothing; never a fixed one."""
+        if not wants_input(plan, "volatility"):
+            return None
+        return self._candle_atr(market, plan.atr, VOLATILITY_INTERVAL_MS)
+
+    def _candle_atr(self, market: Market, atr: AtrPlan, interval_ms: int) -> Decimal | None:
+        series = market.series.get(interval_ms)
         if series is None:
             return None
-        value = series.atr(period=plan.atr.period, method=plan.atr.method).value
+        value = series.atr(period=atr.period, method=atr.method).value
         return from_float(value) if value is not None and 0 < value < inf else None
 
     def _make(self, source: Source, symbol: str) -> Market | None:
-        plans = [self._plan_for(symbol, side) for side in SIDES]
-        plans = [plan for plan in plans if plan.trigger == source]
+        possible = [self._plan_for(symbol, side) for side in SIDES]
+        if self._steering is not None:
+            possible += self._steering.possible_plans(symbol)
+        plans = [plan for plan in possible if plan.trigger == source]
         if not plans:
             return None
         # Where two plans differ, the tighter limit asks for confirmation sooner.
@@ -80,6 +101,14 @@ class Markets:
         market = Market(symbol=symbol, source=source, jump_limit=limit)
         for plan in plans:
             self._take_series(market, plan)
+        steering = self._steering
+        if (
+            steering is not None
+            and steering.wants_regime(symbol, possible)
+            and source == steering.regime_source(possible)
+        ):
+            config = steering.config
+            market.take_regime_series(config.interval_ms, retained=config.history_candles)
         return market
 
     def _take_series(self, market: Market, plan: Plan) -> None:
@@ -87,3 +116,5 @@ class Markets:
             plan.needs_atr and market.symbol not in self._atr_fixed
         ):
             market.take_series(plan.atr)
+        if wants_input(plan, "volatility"):
+            market.take_series(msgspec.structs.replace(plan.atr, interval="15m"))

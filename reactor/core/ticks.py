@@ -65,8 +65,9 @@ class TickPath(ABC):
         tick: int,
         price: Decimal | None,
         out: list[Decision],
+        seen: Quote | None = None,
     ) -> None:
-        """Opens the epoch of a position."""
+        """Opens the epoch of a position; `seen` is the tick that it waited for."""
 
     # Ticks ------------------------------------------------------------------------------------
 
@@ -317,7 +318,9 @@ class TickPath(ABC):
             price = None
             if position.adopts is not None:
                 price = tick.long if position.side == "LONG" else tick.short
-            self._open(market, position, t_ns=t_recv_ns, tick=market.ticks, price=price, out=out)
+            self._open(
+                market, position, t_ns=t_recv_ns, tick=market.ticks, price=price, out=out, seen=tick
+            )
         market.awaited.clear()
         market.count(tick, t_recv_ns=t_recv_ns)
         for series in market.series.values():

@@ -16,10 +16,12 @@ class Trailing:
         peak_above: the double from which on a price raises the peak; infinite until there is one.
     """
 
-    __slots__ = ("_plan", "_tick", "peak", "peak_above")
+    __slots__ = ("_plan", "_plans", "_tick", "peak", "peak_above")
 
     def __init__(self, plan: Plan, *, tick: Decimal | None) -> None:
+        # Whose rule activates, and whose distances count: the smallest of them.
         self._plan = plan
+        self._plans = [plan] if plan.trailing is not None else []
         self._tick = tick
         self.peak: Decimal | None = None
         self.peak_above = inf
@@ -56,8 +58,23 @@ class Trailing:
         """The stop it asks for, rounded; None while it is not active or waits for an ATR."""
         if self.peak is None:
             return None
-        distance = levels.trailing_distance(self._plan, peak=self.peak, atr=atr)
+        distance: Decimal | None = None
+        for plan in self._plans:
+            wanted = levels.trailing_distance(plan, peak=self.peak, atr=atr)
+            if wanted is not None and (distance is None or wanted < distance):
+                distance = wanted
         return None if distance is None else floor_to(subtract(self.peak, distance), self._tick)
+
+    def tighten(self, plan: Plan) -> None:
+        """Lets another plan's distance count where it is the smaller one.
+
+        The epoch's own rule goes on saying when trailing begins; where it has none, the other's does.
+        """
+        if plan.trailing is None:
+            return
+        if self._plan.trailing is None:
+            self._plan = plan
+        self._plans.append(plan)
 
     def recover(self, peak: Decimal) -> bool:
         """Takes a peak that was missed; answers whether it is better than the one known."""

@@ -14,12 +14,15 @@ from reactor.core.decisions import Side
 from reactor.core.exact import EXACT, text
 from reactor.core.levels import Levels, levels
 from reactor.core.orders import Fills
+from reactor.core.regime import Regime, Volatility
+from reactor.core.sizing import RuleVerdict
 from reactor.errors import ConfigError
 from reactor.plans import DEFAULT_PLAN, load_plan, shipped_plan_names
 from reactor.replay import options as parse
 from reactor.replay.candle_file import read_candles
 from reactor.replay.lines import Line, optional
-from reactor.replay.options import LADDER_NOT_APPLIED, ReplayOptions
+from reactor.replay.options import ReplayOptions
+from reactor.replay.policy_levels import chosen_mode
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[Any]  # noqa: SLF001 - argparse names it no other way
@@ -41,6 +44,9 @@ LEVELS_EXAMPLES = """\
 examples:
   reactor levels --entry 100000 --atr 2000 --side LONG
   reactor levels --entry 3500 --atr 150 --side SHORT --plan defensive_trail --json
+  reactor levels --entry 88126.16 --atr 100.8571 --side LONG --plan challenge_100 \\
+      --input leverage=20 --input notional=16038.96
+  reactor levels --entry 98000 --atr 1200 --side LONG --regime BULL --volatility HIGH --profile SAFE
 """
 ATR_EXAMPLES = """\
 examples:
@@ -101,8 +107,19 @@ def add_levels_command(commands: "Subparsers") -> None:
     add("--entry", required=True, metavar="PRICE", help="average entry price")
     add("--atr", required=True, metavar="PRICE", help="average true range, in price")
     add("--side", required=True, choices=("LONG", "SHORT"), type=str.upper)
-    add("--plan", default=DEFAULT_PLAN, metavar="NAME|FILE", help=_plan_names())
+    add("--plan", metavar="NAME|FILE", help=f"{_plan_names()} (default: {DEFAULT_PLAN})")
+    known = [regime.value for regime in Regime]
+    add("--regime", choices=known, type=_upper, help="let the exit policy choose the plan")
+    add(
+        "--volatility",
+        choices=[one.value for one in Volatility],
+        type=_upper,
+        help="of the regime (default NORMAL)",
+    )
+    add("--profile", metavar="NAME", help="whose policy: SAFE (default) or AGGRESSIVE")
+    add("--policy", metavar="FILE.toml", type=Path, help="a policy file instead of a shipped one")
     add("--tick", metavar="SIZE", help="tick size to round to (default: no rounding)")
+    _repeatable(add, "--input", "NAME=VALUE", f"a fact for ladder rules: {_input_names()}")
     add("--json", action="store_true", help="one JSON object")
 
 
@@ -137,6 +154,10 @@ def _command(
 
 def _repeatable(add: Callable[..., Any], option: str, form: str, does: str) -> None:
     add(option, metavar=form, action="append", default=[], help=f"{does} (repeatable)")
+
+
+def _input_names() -> str:
+    return ", ".join(parse.LADDER_INPUTS)
 
 
 def _plan_names() -> str:
@@ -199,23 +220,43 @@ def _say(message: str) -> None:
     sys.stderr.write(message + "\n")
 
 
+def _upper(word: str) -> str:
+    return word.upper()
+
+
 def _run_levels(args: argparse.Namespace) -> int:
     side: Side = "LONG" if args.side == "LONG" else "SHORT"
-    plan = load_plan(args.plan)
-    if plan.ladder is not None:
-        _say(f"{plan.name}: {LADDER_NOT_APPLIED}")
+    inputs = parse.level_inputs(args.input)
+    policy = None
+    if args.regime or args.volatility or args.profile or args.policy:
+        if args.plan is not None:
+            raise ConfigError(
+                "--plan names a plan and --regime lets the policy choose one; give one"
+            )
+        policy = chosen_mode(
+            regime=args.regime,
+            volatility=args.volatility,
+            profile=args.profile,
+            file=args.policy,
+        )
+        if policy.regime != Regime.UNKNOWN:
+            inputs = {"regime": policy.regime, **inputs}
+    plan = load_plan(policy.plan if policy is not None else args.plan or DEFAULT_PLAN)
     found = levels(
         plan,
         side=side,
         entry=parse.price(args.entry, "--entry"),
         atr=parse.price(args.atr, "--atr"),
         tick=None if args.tick is None else parse.positive(args.tick, "--tick"),
+        inputs=inputs,
     )
     if args.json:
-        _print_json(_levels_line(found))
+        _print_json(_levels_line(found) | (policy.line() if policy is not None else {}))
     else:
         from reactor.replay.tables import LevelsTable  # noqa: PLC0415 - as above
 
+        if policy is not None:
+            sys.stdout.write(f"{policy.why}\n")
         LevelsTable(found).print()
     return 0
 
@@ -234,6 +275,16 @@ def _levels_line(found: Levels) -> Line:
         "trail": optional(found.trail),
         "reward_risk": None if ratio is None else str(EXACT.quantize(ratio, Decimal("0.01"))),
         "high_volatility": found.high_volatility,
+        **({"rules": [_rule(verdict) for verdict in found.rules]} if found.rules else {}),
+    }
+
+
+def _rule(verdict: RuleVerdict) -> Line:
+    return {
+        "rule": verdict.rule,
+        "effect": verdict.effect,
+        "applied": verdict.applied,
+        "why": verdict.why,
     }
 
 

@@ -2,13 +2,25 @@
 
 from decimal import Decimal
 
-from reactor.core.decisions import Closed, Decision, Exit, Opened, StopMoved
+from reactor.core.decisions import (
+    Closed,
+    Decision,
+    Exit,
+    Opened,
+    PolicyChanged,
+    RegimeChanged,
+    StopMoved,
+)
 from reactor.core.exact import EXACT, text
 
 Line = dict[str, object]
 
 R_MULTIPLE_DIGITS = Decimal("0.00000001")
 """A quotient has no exact decimal; eight places are far below any lot step's worth."""
+
+
+MEASURES = ("adx", "plus_di", "minus_di", "efficiency", "atr_pct", "rank")
+"""What a regime was made of, in the order in which it is shown."""
 
 
 def line_of(decision: Decision) -> Line | None:
@@ -64,7 +76,45 @@ def line_of(decision: Decision) -> Line | None:
                 if multiple is None
                 else text(EXACT.quantize(multiple, R_MULTIPLE_DIGITS)),
             }
+        case PolicyChanged():
+            return _policy_line(decision)
+        case RegimeChanged():
+            return _regime_line(decision)
     return None
+
+
+def _policy_line(decision: PolicyChanged) -> Line:
+    return {
+        "type": "policy",
+        "t": decision.t_ns,
+        "tick": decision.tick,
+        "symbol": decision.symbol,
+        "side": decision.side,
+        "action": decision.action,
+        "plan": decision.plan,
+        "before": decision.before,
+        "mode": decision.mode,
+        "profile": decision.profile,
+        "regime": decision.regime,
+        "volatility": decision.volatility,
+        "source": decision.source,
+        "why": decision.why,
+        "stop": text(decision.stop),
+    }
+
+
+def _regime_line(decision: RegimeChanged) -> Line:
+    return {
+        "type": "regime",
+        "t": decision.t_ns,
+        "tick": decision.tick,
+        "symbol": decision.symbol,
+        "timeframe": decision.timeframe,
+        "regime": decision.regime,
+        "volatility": decision.volatility,
+        "since_ms": decision.since_ms,
+        **{name: getattr(decision, name) for name in MEASURES},
+    }
 
 
 def optional(value: Decimal | None) -> str | None:

@@ -1,7 +1,7 @@
 """What `reactor replay` is asked for, parsed from its arguments."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -11,11 +11,9 @@ import msgspec
 from reactor.core.decisions import Side
 from reactor.core.orders import Fills
 from reactor.core.plan import Plan, Trigger
+from reactor.core.sizing import Inputs, inputs_from_text
 from reactor.errors import ConfigError
 from reactor.limits import AMOUNT_ABS_MAX, PRICE_MAX, PRICE_MIN, PRICE_TEXT_LENGTH_MAX
-
-LADDER_NOT_APPLIED = "its [ladder] is read and checked, but does not size the targets yet"
-"""What is said once where a plan has one."""
 
 EngineChoice = Literal["auto", "walk", "columns"]
 
@@ -116,28 +114,52 @@ def ladder_inputs(arguments: Iterable[str]) -> dict[str, dict[str, str]]:
     Raises:
         ConfigError: one is not of this form or names an input that there is not.
     """
-    known = LADDER_INPUTS + RISK_INPUTS
     values: dict[str, dict[str, str]] = {}
     for argument in arguments:
         symbol, colon, rest = argument.partition(":")
-        name, equals, value = rest.partition("=")
-        if not (symbol and colon and name and equals and value):
+        if not (symbol and colon):
             raise ConfigError(
                 f"--input {argument!r} cannot be read; write it as SYMBOL:leverage=20"
             )
-        if name not in known:
-            raise ConfigError(
-                f"--input {argument!r}: there is no input {name!r}; {', '.join(known)}"
-            )
-        what = f"--input {argument!r}: {name}"
-        if name in {"leverage", "margin"}:
-            positive(value, what)
-        elif name == "profit_pct":
-            number(value, what)
-        elif name != "regime" and number(value, what) < 0:
-            raise ConfigError(f"{what} must not be negative")
-        values.setdefault(symbol.strip().upper(), {})[name] = value.strip()
+        mend = "write it as SYMBOL:leverage=20"
+        name, value = _input(rest, argument, LADDER_INPUTS + RISK_INPUTS, mend)
+        values.setdefault(symbol.strip().upper(), {})[name] = value
     return values
+
+
+def level_inputs(arguments: Iterable[str]) -> Inputs:
+    """Parses repeated `name=value` options: ladder inputs of the one position that levels are made for.
+
+    Raises:
+        ConfigError: one is not of this form or names an input that there is not.
+    """
+    given = [
+        _input(argument, argument, LADDER_INPUTS, "write it as leverage=20")
+        for argument in arguments
+    ]
+    return ladder_facts(dict(given))
+
+
+def ladder_facts(texts: Mapping[str, str]) -> Inputs:
+    """The ladder's inputs among given ones; what feeds the guards is no fact for a rule."""
+    return inputs_from_text({name: texts[name] for name in LADDER_INPUTS if name in texts})
+
+
+def _input(given: str, argument: str, known: Sequence[str], mend: str) -> tuple[str, str]:
+    name, equals, value = given.partition("=")
+    name, value = name.strip(), value.strip()
+    if not (name and equals and value):
+        raise ConfigError(f"--input {argument!r} cannot be read; {mend}")
+    if name not in known:
+        raise ConfigError(f"--input {argument!r}: there is no input {name!r}; {', '.join(known)}")
+    what = f"--input {argument!r}: {name}"
+    if name in {"leverage", "margin"}:
+        positive(value, what)
+    elif name == "profit_pct":
+        number(value, what)
+    elif name != "regime" and number(value, what) < 0:
+        raise ConfigError(f"{what} must not be negative")
+    return name, value
 
 
 def number(text: str, what: str) -> Decimal:

@@ -63,6 +63,8 @@ class Report:
         self._early_notes: list[dict[str, Any]] = []
         self._shades: dict[str, list[Shade]] = {}
         self._shades_count = 0
+        # Regimes that still last: since when, what the legend says, and the band's colour.
+        self._regimes: dict[str, tuple[int, str, str]] = {}
         self._left_out = 0
         self._exits = 0
         self._realized: Decimal | None = None
@@ -107,6 +109,10 @@ class Report:
                 self._on_closed(line)
             case "note":
                 self._on_note(line)
+            case "policy":
+                self._on_policy(line)
+            case "regime":
+                self._on_regime(line)
             case "summary":
                 self._summary = dict(line)
 
@@ -233,6 +239,22 @@ class Report:
             # Said before the first line was read: it stands at the session's start, and moves it not.
             self._early_notes.append({"type": "note", "symbol": symbol, "text": text_of_note})
 
+    def _on_policy(self, line: Mapping[str, Any]) -> None:
+        said = f"{line['side']}: policy {line['action']} {line['plan']} ({line['why']})"
+        note = {"type": "note", "t": line["t"], "tick": line["tick"]}
+        self._decide(note, None, symbol=line["symbol"], text=said[:NOTE_CHARS_MAX])
+
+    def _on_regime(self, line: Mapping[str, Any]) -> None:
+        """A regime's band begins; the one before it ends here."""
+        self._end_regime(line["symbol"], line["t"])
+        label = f"{line['regime']}, volatility {line['volatility']}"
+        self._regimes[line["symbol"]] = (line["t"], label, line["regime"])
+
+    def _end_regime(self, symbol: str, t_ns: int) -> None:
+        begun = self._regimes.pop(symbol, None)
+        if begun is not None and begun[2] != "UNKNOWN":
+            self.shade(symbol, begun[0], t_ns, begun[1], begun[2])
+
     def _begin(self, line: Mapping[str, Any]) -> Epoch | None:
         if len(self._decisions) >= DECISIONS_MAX:
             self._open.pop((line["symbol"], line["side"]), None)
@@ -299,6 +321,8 @@ class Report:
         starts += [row["t"] for row in self._decisions] + [e.opened_ns for e in self._epochs]
         ends += [] if self._last_ns is None else [self._last_ns]
         start_ns, end_ns = min(starts, default=0), max(ends, default=0)
+        for symbol in tuple(self._regimes):
+            self._end_regime(symbol, end_ns)
         early = [note | {"t": start_ns, "utc": "at the start"} for note in self._early_notes]
         base_s = start_ns // 1_000_000_000
         base_us = base_s * 1_000_000

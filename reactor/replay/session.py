@@ -24,8 +24,9 @@ from reactor.core.ladder import Filters
 from reactor.core.market import Market
 from reactor.core.orders import Fills
 from reactor.core.plan import Plan
+from reactor.core.sizing import Inputs
 from reactor.replay.lines import Line, line_of
-from reactor.replay.options import LADDER_NOT_APPLIED, ReplayOptions
+from reactor.replay.options import ReplayOptions, ladder_facts
 from reactor.replay.verify import Verifier
 from reactor.shell.assembly import live_pump, order_ids, start_state
 from reactor.shell.plan_choice import PlanChoice
@@ -85,6 +86,7 @@ class Session:
         self._opened: dict[tuple[str, Side], None] = {}
         simulated = bool(options.positions)
         instance = (header and header.instance) or INSTANCE
+        self.steering = self._plans.steering()
         if header is not None and header.session is not None and not simulated:
             self.pump = live_pump(
                 self._config,
@@ -103,6 +105,8 @@ class Session:
                 fixed_atr=options.atrs,
                 fills=options.fills if simulated else Fills.REPORTED,
                 order_ids=order_ids(instance),
+                inputs_for=self.inputs_for,
+                steering=self.steering,
             )
             self.pump = Pump(engine, note=self.note, follow_account=not simulated)
         self.engine = self.pump.engine
@@ -112,9 +116,7 @@ class Session:
             sends = session is None or session.mode == "live"
             self.verifier = Verifier(self._orders_of, sends=sends)
             self.pump.on_sent = self.verifier.recorded
-        for plan in self._plans.look_up(asked.symbol for asked in options.positions):
-            if plan.ladder is not None:
-                self.note_once(f"{plan.name}: {LADDER_NOT_APPLIED}")
+        self._plans.look_up(asked.symbol for asked in options.positions)
         for asked in options.positions:
             margin, liquidation = self._risk(asked.symbol, asked.quantity, asked.entry)
             self.engine.expect(
@@ -143,11 +145,16 @@ class Session:
             min_quantity=options.min_quantities.get(symbol) or config.min_qty or ZERO,
         )
 
+    def inputs_for(self, symbol: str, _side: Side) -> Inputs:
+        """What the options say for ladder rules."""
+        return ladder_facts(self._options.inputs.get(symbol, {}))
+
     def take(self, decisions: Sequence[Decision]) -> None:
         """Turns decisions into output lines and notes."""
         for decision in decisions:
             if isinstance(decision, Opened):
                 self._opened[decision.symbol, decision.side] = None
+                self._say_sizing(decision)
                 self._say_whose_fills()
             elif isinstance(decision, Exit):
                 self.exits += 1
@@ -167,6 +174,20 @@ class Session:
             line = line_of(decision)
             if line is not None:
                 self._emit(line)
+
+    def _say_sizing(self, opened: Opened) -> None:
+        """Which rules sized the ladder, and which were left out for want of a fact."""
+        machine = self.engine.positions.get((opened.symbol, opened.side))
+        if machine is None or machine.epoch != opened.epoch or not machine.ladder.sizing.verdicts:
+            return
+        verdicts = machine.ladder.sizing.verdicts
+        applied = [f"{one.rule} ({one.effect})" for one in verdicts if one.applied]
+        unknown = sorted({one.input for one in verdicts if not one.known})
+        said = (
+            f"{opened.symbol} {opened.side}: ladder rules applied: {', '.join(applied) or 'none'}"
+        )
+        said += f"; not known: {', '.join(unknown)}" if unknown else ""
+        self.note("ladder", said)
 
     def _orders_of(self, decision: Exit) -> tuple[dict[str, str], ...]:
         """The market orders of an exit, as the gateway would build them now."""

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from reactor.core.exact import divide, multiply, subtract, text
 from reactor.core.levels import Levels
+from reactor.core.sizing import RuleVerdict
 from reactor.replay.lines import Line
 
 STOP_ROWS_AFTER_MAX = 3
@@ -62,7 +63,7 @@ class ReplayTable:
         if kind == "summary":
             self._summary = line
             return
-        key = (line["symbol"], line["side"])
+        key = (line["symbol"], line.get("side"))
         row = _row(line)
         if kind == "stop":
             self._moves[key] += 1
@@ -184,7 +185,7 @@ def _row(line: Line) -> Row:
         time=clock(t_ns),
         tick=str(line.get("tick", "")),
         symbol=str(line["symbol"]),
-        side=str(line["side"]),
+        side=str(line.get("side", "")),
         what="",
         stands_out=kind in {"exit", "closed"},
         price=str(line.get("price", "")),
@@ -205,6 +206,11 @@ def _row(line: Line) -> Row:
         reasons = line["reasons"]
         assert isinstance(reasons, list)
         return row._replace(what=f"exit: {', '.join(reasons)}")
+    if kind == "policy":
+        return row._replace(what=f"policy: {line['action']} {line['plan']} ({line['why']})")
+    if kind == "regime":
+        what = f"regime: {line['regime']}, volatility {line['volatility']}"
+        return row._replace(what=what)
     return row._replace(what=f"closed: {_result(line)}")
 
 
@@ -233,14 +239,14 @@ class LevelsTable:
             box=box.SIMPLE_HEAD,
             pad_edge=False,
         )
-        for name in ("level", "price", "from entry", "in R", "closes"):
+        for name in ("level", "price", "from entry", "in R", "in ATR", "closes"):
             table.add_column(name, justify="left" if name == "level" else "right")
         rows = [("stop", found.stop, "all")]
         if found.break_even is not None:
             rows.append(("break-even stop", found.break_even, ""))
         for number, (price, close) in enumerate(found.targets, 1):
             if price is None:
-                table.add_row(f"target {number}", "with ATR", "", "", f"{text(close)}")
+                table.add_row(f"target {number}", "with ATR", "", "", "", f"{text(close)}")
             else:
                 rows.append((f"target {number}", price, text(close)))
         for name, price, closes in rows:
@@ -252,11 +258,26 @@ class LevelsTable:
         console.print(
             f"R {text(found.r)}, trailing distance {trail}, reward:risk {ratio}", highlight=False
         )
+        if found.rules:
+            rules = _rules_table(found.rules)
+            console_for(rules).print(rules)
 
 
-def _distances(found: Levels, price: Decimal) -> tuple[str, str]:
+def _rules_table(verdicts: Sequence[RuleVerdict]) -> Table:
+    """What became of the ladder's rules."""
+    table = Table(title="ladder rules", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("rule", "effect", "applied", "why"):
+        table.add_column(name)
+    for one in verdicts:
+        cells = (one.rule, one.effect, "yes" if one.applied else "no", one.why)
+        table.add_row(*map(Text, cells), style="bold" if one.applied else "")
+    return table
+
+
+def _distances(found: Levels, price: Decimal) -> tuple[str, str, str]:
     gain = subtract(price, found.entry)
     if found.side == "SHORT":
         gain = gain.copy_negate()
     percent = multiply(divide(gain, found.entry), Decimal(100))
-    return f"{percent:+.3f} %", f"{divide(gain, found.r):+.2f}"
+    in_atr = "" if found.atr is None else f"{divide(gain, found.atr):+.2f}"
+    return f"{percent:+.3f} %", f"{divide(gain, found.r):+.2f}", in_atr

@@ -20,6 +20,8 @@ from reactor.core.ladder import Filters
 from reactor.core.management import Management
 from reactor.core.orders import Fills, OrderIds
 from reactor.core.plan import Plan
+from reactor.core.sizing import Inputs
+from reactor.core.steering import Steering
 from reactor.errors import TapeError
 from reactor.shell.pump import Note, Pump
 from reactor.shell.tape_format import LiveSession
@@ -103,6 +105,8 @@ def live_pump(
     instance: str,
     start: StartState,
     note: Note,
+    inputs_for: Callable[[str, Side], Inputs] | None = None,
+    steering: Steering | None = None,
 ) -> Pump:
     """The pump, with its engine, of one account's live session or the replay of it.
 
@@ -115,6 +119,8 @@ def live_pump(
         instance: what names its orders.
         start: what it starts from.
         note: takes what a person should know.
+        inputs_for: facts for ladder rules that overrule what the messages tell; replays have them.
+        steering: regimes, and the policy that chooses plans.
     """
     fills = Fills.REPORTED if session.mode == "live" else Fills.AT_TRIGGER
     ids = order_ids(instance)
@@ -125,6 +131,8 @@ def live_pump(
         fills=fills,
         order_ids=ids,
         on_adopt=config.manage.on_adopt,
+        inputs_for=inputs_for,
+        steering=steering,
     )
     pump = Pump(
         engine, note=note, follow_account=True, management=management_of(config.manage, session)

@@ -44,6 +44,7 @@ from reactor.errors import DecodeError, InvariantError
 from reactor.shell.inbox import Command, Link, StreamRoute
 from reactor.shell.position_view import position_seen
 from reactor.shell.pump import Pump
+from reactor.shell.recorded import PolicyLine
 from reactor.shell.redact import MARKET_CHANNELS
 from reactor.shell.rest_seam import RestAnswer
 from reactor.shell.tape_format import Channel, Direction, TapeLine
@@ -252,6 +253,20 @@ class Guard:
         machine = self._engine.positions.get((command.symbol, command.side))
         if machine is not None:
             self._show(machine, t_ns)
+
+    def policy(self, line: PolicyLine) -> None:
+        """Takes an exit policy from outside."""
+        t_ns = self._now()
+        self._take("control", msgspec.json.encode(line), t_ns)
+        said = " ".join(word for word in (line.mode, line.regime, line.note) if word)
+        side: Side = "SHORT" if line.side == "SHORT" else "LONG"
+        self._audit.publish(
+            CommandTaken(command="policy", symbol=line.symbol, side=side, text=said), t_ns=t_ns
+        )
+
+    def ms_from_now(self, seconds: float | None) -> int | None:
+        """An instant so many seconds from now, milliseconds since the Unix epoch; None stays None."""
+        return None if seconds is None else self._now() // 1_000_000 + round(seconds * 1000)
 
     # Inside -----------------------------------------------------------------------------------
 

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from decimal import Decimal
 
+from reactor.control.steering import SayPolicy
 from reactor.core.decisions import Side
 from reactor.core.exact import text
 from reactor.core.machine import Machine
 from reactor.errors import ConfigError
 from reactor.shell.guard import Guard
 from reactor.shell.inbox import Command, CommandName
+from reactor.shell.recorded import PolicyLine
 
 
 class GuardSteering:
@@ -77,6 +79,25 @@ class GuardSteering:
         )
         word = "loosened" if looser else "set"
         return f"{symbol} {machine.side}: stop {word} from {text(before)} to {text(machine.stop_price)}"
+
+    async def policy(self, wish: SayPolicy) -> str:
+        """Says an exit policy from outside; without mode and regime takes it back."""
+        line = PolicyLine(
+            command="policy",
+            symbol=wish.symbol.upper(),
+            side=wish.side or "BOTH",
+            mode=wish.mode,
+            regime=wish.regime,
+            note=wish.note,
+            expires_ms=self._guard.ms_from_now(wish.for_s),
+        )
+        self._guard.policy(line)
+        where = "every symbol" if wish.symbol == "*" else line.symbol
+        what = " ".join(word for word in (wish.mode, wish.regime) if word)
+        if not what:
+            return f"policy of {where}, {line.side}: taken back"
+        until = "until it is taken back" if wish.for_s is None else f"for {wish.for_s:g} s"
+        return f"policy of {where}, {line.side}: {what} {until}"
 
     def _tell(self, command: CommandName, symbol: str | None, side: Side | None) -> str:
         machines = self._which(symbol, side)

@@ -318,6 +318,7 @@ class LiveProcess:
             instance=config.instance,
             start=start,
             note=self._note,
+            steering=self.plans.steering(),
         )
         self._pump = pump
         self.guard = Guard(

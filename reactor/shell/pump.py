@@ -44,6 +44,7 @@ from reactor.core.lifecycle import Event
 from reactor.core.management import Management
 from reactor.core.market import Source
 from reactor.core.plan import INTERVAL_MS
+from reactor.core.policy import ExternalPolicy
 from reactor.core.ticks import NEVER_NS
 from reactor.errors import DecodeError, TapeLineDamaged
 from reactor.shell.account_feed import AccountFeed
@@ -54,9 +55,11 @@ from reactor.shell.recorded import (
     decode_control,
     decode_link,
     decode_order,
+    decode_policy,
     decode_rest_line,
     filters_of,
 )
+from reactor.shell.symbol_facts import SymbolFacts
 from reactor.shell.tape_format import TapeLine, decode_line
 
 ORDER_PATH = "/fapi/v1/order"
@@ -76,6 +79,7 @@ class Pump:
         place: what messages name a line by, before its number; for sessions of several tapes.
         filters: tick size, lot step and minimum of each symbol that an exchangeInfo described.
         contracts: the same symbols' whole rules.
+        facts: what was told of symbols that ladder rules may ask for.
         account: what private frames, position answers and order answers go to.
         on_sent: called with each recorded order request, and when it left.
     """
@@ -97,6 +101,7 @@ class Pump:
             management: which of the account's positions are ours; all of them where None is given.
         """
         self.engine = engine
+        self.facts = SymbolFacts(engine.facts)
         self.account = AccountFeed(engine, management)
         self._gap = GapPages(engine)
         self.now_ns = 0
@@ -319,6 +324,7 @@ class Pump:
         if isinstance(event, Ignored):
             self.ignored[event.kind] += 1
             return ()
+        self.facts.learn(event)
         return self.account.on_event(event, t_ns) if self._follow_account else ()
 
     # REST -------------------------------------------------------------------------------------
@@ -334,6 +340,7 @@ class Pump:
         params = dict(parse_qsl(query))
         params.update((key, str(value)) for key, value in request.params.items())
         answer = decode_rest(request.method, path, request.status, bytes(request.body), params)
+        self.facts.learn(answer)
         if isinstance(answer, Malformed):
             self._unreadable(number, "rest", f"{path}: {answer.reason}")
         elif isinstance(answer, RestFailure) and path == ORDER_PATH and request.method == "GET":
@@ -434,6 +441,9 @@ class Pump:
         return ()
 
     def _control(self, number: int, raw: bytes, t_ns: int) -> Sequence[Decision]:
+        policy = _policy_of(raw)
+        if policy is not None:
+            return self.engine.on_policy(policy, t_ns=t_ns)
         try:
             command = decode_control(raw)
         except FAULTS as error:
@@ -470,3 +480,11 @@ class Pump:
             if link.stream not in {"private", "order", "rest"}:
                 self.engine.on_interruption()
         return ()
+
+
+def _policy_of(raw: bytes) -> ExternalPolicy | None:
+    """A policy from outside; None where the command is another one."""
+    try:
+        return decode_policy(raw).policy()
+    except FAULTS:
+        return None

@@ -7,7 +7,7 @@ contracts and fills into the core's own values.
 import string
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,6 +19,7 @@ from reactor.core.decisions import Reason, Side
 from reactor.core.exact import ZERO
 from reactor.core.ladder import Filters
 from reactor.core.lifecycle import Event
+from reactor.core.policy import ExternalPolicy
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
@@ -78,6 +79,32 @@ class ControlLine(msgspec.Struct, frozen=True):
     filled: str = "0"
 
 
+class PolicyLine(msgspec.Struct, frozen=True):
+    """A recorded exit policy from outside; `side` absent or `BOTH` is both, `*` every symbol.
+
+    `expires_ms` is exchange-independent wall time, milliseconds since the Unix epoch; absent is never.
+    """
+
+    command: Literal["policy"]
+    symbol: str
+    side: Literal["LONG", "SHORT", "BOTH"] = "BOTH"
+    mode: str | None = None
+    regime: str | None = None
+    note: str = ""
+    expires_ms: int | None = None
+
+    def policy(self) -> ExternalPolicy:
+        """The same as the core takes it."""
+        return ExternalPolicy(
+            symbol=self.symbol.upper(),
+            side=None if self.side == "BOTH" else self.side,
+            mode=self.mode,
+            regime=self.regime,
+            note=self.note,
+            expires_ns=None if self.expires_ms is None else self.expires_ms * 1_000_000,
+        )
+
+
 class LinkLine(msgspec.Struct, frozen=True):
     """A socket's recorded state."""
 
@@ -100,6 +127,7 @@ class GapLine(msgspec.Struct, frozen=True):
 decode_rest_line = msgspec.json.Decoder(RestAnswerLine).decode
 decode_order = msgspec.json.Decoder(OrderMessage).decode
 decode_control = msgspec.json.Decoder(ControlLine).decode
+decode_policy = msgspec.json.Decoder(PolicyLine).decode
 decode_link = msgspec.json.Decoder(LinkLine).decode
 decode_gap = msgspec.json.Decoder(GapLine).decode
 

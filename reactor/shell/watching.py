@@ -15,10 +15,11 @@ from reactor.errors import BudgetExhausted, RestFailed
 from reactor.shell.feeds.market_feed import MarketFeed
 from reactor.shell.guard import Guard, streams_for
 from reactor.shell.inbox import Link
-from reactor.shell.plan_choice import PlanChoice
+from reactor.shell.plan_choice import SIDES, PlanChoice
 from reactor.shell.rest.client import RestClient, failure_of
 from reactor.shell.rest.contracts import Contracts
 from reactor.shell.rest.warm_up import Need, WarmUp, need_of
+from reactor.shell.steering_needs import needs_beside
 
 PRICE_PATHS: Final[dict[Source, tuple[str, int]]] = {
     "mark": ("/fapi/v1/premiumIndex", 1),
@@ -202,6 +203,9 @@ class Watching:
             for symbol, _ in self._sources()
             for side in self._config.manage.sides
         }
+        for symbol in {symbol for symbol, _ in self._sources()}:
+            named = {side: self._plans.plan_for(symbol, side) for side in SIDES}
+            needs |= needs_beside(self._plans.steering(), symbol, named)
         return needs | {
             need_of(machine.plan, machine.symbol) for machine in self._guard.positions.values()
         }

@@ -9,7 +9,18 @@ from typing import Any
 import msgspec
 
 from reactor.audit import PositionSeen
-from reactor.core.decisions import Alarm, Closed, Decision, Exit, HeldBack, Opened, Side, StopMoved
+from reactor.core.decisions import (
+    Alarm,
+    Closed,
+    Decision,
+    Exit,
+    HeldBack,
+    Opened,
+    PolicyChanged,
+    RegimeChanged,
+    Side,
+    StopMoved,
+)
 from reactor.core.exact import text
 from reactor.watch.health import (
     PROVED,
@@ -329,6 +340,10 @@ def decision_text(decision: Decision) -> str:
         return f"closed: {decision.reason}{result}"
     if isinstance(decision, HeldBack):
         return f"{decision.what} {text(decision.level)} waits for the price"
+    if isinstance(decision, PolicyChanged):
+        return f"policy: {decision.action} {decision.plan} ({decision.why})"
+    if isinstance(decision, RegimeChanged):
+        return f"regime {decision.regime}, volatility {decision.volatility} ({decision.timeframe})"
     if isinstance(decision, Alarm):
         return decision.what
     return kind_and_reason(decision)[0].replace("_", " ")

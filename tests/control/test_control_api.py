@@ -19,6 +19,7 @@ from reactor.cli import _Parser
 from reactor.config import HttpConfig
 from reactor.control import api, commands
 from reactor.control.api import ControlServer
+from reactor.control.steering import SayPolicy
 from reactor.core.decisions import Side
 from reactor.errors import BadInputError, ConfigError
 from reactor.watch.health import ReadyLimits
@@ -56,6 +57,9 @@ class Hand:
 
     async def set_stop(self, symbol: str, side: Side | None, price: Decimal, *, now: bool) -> str:
         return await self._do("set_stop", symbol, side, price, now)
+
+    async def policy(self, wish: SayPolicy) -> str:
+        return await self._do("policy", wish)
 
 
 class Served:
@@ -187,6 +191,11 @@ async def test_metrics_are_served() -> None:
             {"symbol": "BTCUSDT", "price": "60500.10", "now": True},
             ("set_stop", "BTCUSDT", None, Decimal("60500.10"), True),
         ),
+        (
+            "policy",
+            {"symbol": "*", "mode": "fast_tp", "note": "news", "for_s": 60},
+            ("policy", SayPolicy(symbol="*", mode="fast_tp", note="news", for_s=60)),
+        ),
     ],
 )
 async def test_commands_reach_who_carries_them_out(
@@ -212,6 +221,9 @@ async def test_commands_reach_who_carries_them_out(
         ("set-stop", b'{"symbol":"X","price":"NaN"}', 400, "above 0"),
         ("set-stop", b'{"symbol":"","price":"1"}', 400, "symbol"),
         ("set-stop", b'{"symbol":"X"}', 400, "price"),
+        ("policy", b'{"symbol":""}', 400, "symbol"),
+        ("policy", b'{"symbol":"X","for_s":0}', 400, "for_s"),
+        ("policy", b'{"symbol":"X","mod":"fast_tp"}', 400, "mod"),
         ("flatten", b" " * (api.BODY_BYTES_MAX + 1), 413, "Large"),
         ("explode", b"{}", 404, "no such page"),
     ],
@@ -313,6 +325,7 @@ ADDERS: tuple[Callable[[Any], None], ...] = (
     commands.add_resume_command,
     commands.add_flatten_command,
     commands.add_set_stop_command,
+    commands.add_policy_command,
 )
 
 

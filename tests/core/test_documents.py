@@ -19,6 +19,7 @@ from reactor.core.exact import text
 from reactor.core.levels import levels
 from reactor.core.lifecycle import transition_diagram, transition_table
 from reactor.core.plan import plan_from_toml
+from reactor.core.sizing import RuleVerdict
 from reactor.errors import PlanError
 from reactor.plans import load_plan, shipped_plan_names
 
@@ -62,6 +63,37 @@ def levels_of_the_shipped_plans() -> str:
     return "\n" + "\n".join(tables) + "\n"
 
 
+def a_sized_ladder() -> str:
+    """One position with what is known of it: its rungs, and what became of each rule."""
+    known = {"leverage": Decimal(20), "notional": Decimal("88126.16") * Decimal("0.182")}
+    rows = ["| side | leverage | targets | rules applied |", "|---|---|---|---|"]
+    verdicts: tuple[RuleVerdict, ...] = ()
+    for side in SIDES:
+        for inputs in ({}, known):
+            found = levels(
+                load_plan("challenge_100"),
+                side=side,
+                entry=Decimal("88126.16"),
+                atr=Decimal("100.8571"),
+                tick=Decimal("0.1"),
+                inputs=inputs,
+            )
+            verdicts = found.rules
+            targets = ", ".join(
+                f"{text(close * 100)} % at {'–' if price is None else text(price)}"
+                for price, close in found.targets
+            )
+            applied = "; ".join(f"{one.rule}: {one.effect}" for one in verdicts if one.applied)
+            leverage = "20" if inputs else "not known"
+            rows.append(f"| {side} | {leverage} | {targets} | {applied or 'none'} |")
+    rows += ["", "| rule | what it does | applied | why |", "|---|---|---|---|"]
+    rows += [
+        f"| `{one.rule}` | {one.effect} | {'yes' if one.applied else 'no'} | {one.why} |"
+        for one in verdicts
+    ]
+    return "\n" + "\n".join(rows) + "\n\n"
+
+
 def the_shipped_plans() -> str:
     files = [
         resources.files("reactor.plans").joinpath(f"{name}.toml").read_text(encoding="utf-8")
@@ -72,6 +104,7 @@ def the_shipped_plans() -> str:
 
 GENERATED: dict[str, Callable[[], str]] = {
     "levels of the shipped plans": levels_of_the_shipped_plans,
+    "a sized ladder": a_sized_ladder,
     "the shipped plans": the_shipped_plans,
     "transition diagram": lambda: f"\n```mermaid\n{transition_diagram()}```\n\n",
     "transition table": lambda: f"\n{transition_table()}\n",
@@ -81,7 +114,7 @@ GENERATED: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize(
     ("file", "names"),
     [
-        ("plans.md", ["levels of the shipped plans", "the shipped plans"]),
+        ("plans.md", ["levels of the shipped plans", "a sized ladder", "the shipped plans"]),
         ("machine.md", ["transition diagram", "transition table"]),
     ],
 )

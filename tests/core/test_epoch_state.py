@@ -72,12 +72,13 @@ DERIVED: dict[type, dict[str, str]] = {
         **dict.fromkeys(("_plan", "_axis", "_filters"), GIVEN),
         "_x0": "of the entry",
         "_harvest_due": "of the entry, the plan and the harvests taken",
-        "_is_whole": "of the rungs' fractions",
+        "_is_whole": "of the sizing's fractions",
     },
     Rung: {},
     Stop: {"double": "of x"},
     Trailing: {
         **dict.fromkeys(("_plan", "_tick"), GIVEN),
+        "_plans": "of the epoch's plan and the machine's `tightened`",
         "peak_above": "of the peak; at most one look more than needed",
     },
     BreakEven: {

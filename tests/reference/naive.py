@@ -12,7 +12,7 @@ from typing import Any, Literal
 from reactor.core.plan import INTERVAL_MS, Plan
 from reference.candle_list import Candle, CandleList
 from reference.epoch import Epoch, Flight, Rung
-from reference.ladder import ladder_scale_and_fractions
+from reference.ladder import known_inputs, ladder_scale_and_fractions
 from reference.levels import (
     decide_initial_volatility,
     let_held_rungs_in,
@@ -67,6 +67,7 @@ class Naive:
         self.source = source
         self.inputs = inputs or {}
         self.candles = CandleList(INTERVAL_MS[plan.atr.interval])
+        self.quarter_hours = CandleList(INTERVAL_MS["15m"])
         self.epochs: dict[Side, Epoch] = {}
         self.pending: list[tuple[Side, Decimal, Decimal, Decimal | None, Decimal | None]] = []
         self.ticks = 0
@@ -180,13 +181,23 @@ class Naive:
         while (closed := self.candles.close_those_before(event_ms)) is not None:
             for epoch in self._epochs():
                 lines += self._candle_closed(epoch, closed, t_ns)
+        while self.quarter_hours.close_those_before(event_ms) is not None:
+            pass
         pending, self.pending = self.pending, []
         for side, quantity, entry, liquidation_price, margin in pending:
-            lines += self._open(side, Fraction(quantity), Fraction(entry), t_ns)
+            lines += self._open(
+                side,
+                Fraction(quantity),
+                Fraction(entry),
+                t_ns,
+                margin=None if margin is None else Fraction(margin),
+                price=prices.seen_by(side),
+            )
             self.risk(side, liquidation_price=liquidation_price, margin=margin)
         self.ticks += 1
         self.last = prices
         self.candles.extend(event_ms, prices.mid)
+        self.quarter_hours.extend(event_ms, prices.mid)
         for epoch in self._epochs():
             lines += self._fill_flights(epoch, prices.seen_by(epoch.side), t_ns)
         for epoch in self._epochs():
@@ -240,13 +251,31 @@ class Naive:
             return None
         return self.candles.atr(period=self.plan.atr.period, method=self.plan.atr.method)
 
-    def _open(self, side: Side, quantity: Fraction, entry: Fraction, t_ns: int) -> list[Line]:
+    def _open(
+        self,
+        side: Side,
+        quantity: Fraction,
+        entry: Fraction,
+        t_ns: int,
+        *,
+        margin: Fraction | None = None,
+        price: Fraction | None = None,
+    ) -> list[Line]:
         due_ns = None
         if self.plan.time_stop is not None:
             due_ns = t_ns + int(Fraction(self.plan.time_stop.seconds) * 1_000_000_000)
-        scale, fractions = ladder_scale_and_fractions(
-            self.plan, inputs=self.inputs, quantity=quantity, entry=entry
+        known = known_inputs(
+            side=side,
+            quantity=quantity,
+            entry=entry,
+            margin=margin,
+            price=self._last_price(side) if price is None else price,
+            atr_15m=self.quarter_hours.atr(
+                period=self.plan.atr.period, method=self.plan.atr.method
+            ),
+            given=self.inputs,
         )
+        scale, fractions = ladder_scale_and_fractions(self.plan, known)
         targets = zip(self.plan.targets, fractions, strict=True)
         epoch = Epoch(
             side=side,

@@ -25,6 +25,7 @@ def new_engine(scenario: Scenario) -> Engine:
         ),
         fixed_atr={} if scenario.fixed_atr is None else {SYMBOL: scenario.fixed_atr},
         fills=Fills.AT_TRIGGER if scenario.fills == "trigger" else Fills.AT_NEXT_TICK,
+        inputs_for=lambda _symbol, _side: scenario.inputs,
     )
 
 

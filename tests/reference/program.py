@@ -77,6 +77,7 @@ def new_naive(scenario: Scenario) -> Naive:
         fixed_atr=scenario.fixed_atr,
         fills=scenario.fills,
         source=scenario.plan.trigger,
+        inputs=scenario.inputs,
     )
 
 

@@ -18,6 +18,8 @@ from reactor.core.plan import (
     HarvestPlan,
     HighVolatilityPlan,
     Interval,
+    LadderPlan,
+    LadderRule,
     Plan,
     RatchetPlan,
     Smoothing,
@@ -45,6 +47,7 @@ class Scenario(NamedTuple):
     pace_ms: int  # between ticks, ordinarily
     history: bytes
     program: bytes
+    inputs: dict[str, Any]  # what is known for ladder sizing, beside what the position tells
 
 
 class Dice:
@@ -187,7 +190,59 @@ def _plan(dice: Dice) -> Plan:
         ),
         high_volatility=_governor(dice) if dice.chance() else None,
         guards=_guards(dice) if dice.chance() else None,
+        ladder=_ladder(dice, rungs=len(targets)) if dice.chance() else None,
     )
+
+
+def _ladder(dice: Dice, *, rungs: int) -> LadderPlan:
+    """Rules about everything, most of whose inputs some scenarios do not know."""
+    clamp = dice.of(
+        (None, (Decimal("0.005"), Decimal("0.10")), (Decimal("0.002"), Decimal("0.01")))
+    )
+    return LadderPlan(
+        clamp_pct=clamp, rule=tuple(_rule(dice, rungs) for _ in range(dice.of((1, 2, 3, 4))))
+    )
+
+
+def _rule(dice: Dice, rungs: int) -> LadderRule:
+    number: Literal[">=", "<=", ">", "<"] = dice.of((">=", "<", "<=", ">"))
+    scale = dice.number("0.7", "1", "1.3", "0.8", "1.5")
+    close = None
+    if rungs and dice.chance():
+        part = dice.number("1", "0.5") / rungs
+        close = (part.quantize(Decimal("0.001"), rounding="ROUND_DOWN"),) * rungs
+    match dice.of(("notional", "leverage", "profit_pct", "volatility", "volume_24h", "regime")):
+        case "notional":
+            value = dice.number("2000", "100", "500")
+            return LadderRule(input="notional", op=number, value=value, scale=scale, close=close)
+        case "leverage":
+            value = dice.number("15", "5", "10")
+            return LadderRule(input="leverage", op=number, value=value, scale=scale, close=close)
+        case "profit_pct":
+            value = dice.number("0", "0.001", "-0.001", "0.05")
+            return LadderRule(input="profit_pct", op=number, value=value, scale=scale, close=close)
+        case "volatility":
+            value = dice.number("0.015", "0.002", "0.005")
+            return LadderRule(input="volatility", op=number, value=value, scale=scale, close=close)
+        case "volume_24h":
+            value = dice.number("100000", "1")
+            return LadderRule(input="volume_24h", op=number, value=value, scale=scale, close=close)
+        case _:
+            words = dice.of((["BULL", "BEAR"], ["CHOP"]))
+            return LadderRule(input="regime", op="in", value=words, scale=scale, close=close)
+
+
+def _inputs(dice: Dice) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    if dice.chance():
+        known["leverage"] = dice.number("20", "5", "10")
+    if dice.chance():
+        known["volume_24h"] = dice.number("99999", "100000")
+    if dice.chance():
+        known["regime"] = dice.of(("BULL", "CHOP", "NORMAL"))
+    if dice.chance():
+        known["notional"] = dice.number("2000", "1")
+    return known
 
 
 def _governed_plan(dice: Dice) -> Plan:
@@ -236,13 +291,14 @@ def scenario_of(throws: bytes, history: bytes, program: bytes) -> Scenario:
         plan=_governed_plan(dice) if dice.of((0, 0, 1)) else _plan(dice),
         history=history,
         program=program,
+        inputs=_inputs(dice),
     )
 
 
 def scenarios(length: int = 160) -> st.SearchStrategy[Scenario]:
     return st.builds(
         scenario_of,
-        st.binary(min_size=60, max_size=60),
+        st.binary(min_size=90, max_size=90),
         st.binary(max_size=40),
         st.binary(min_size=40, max_size=length),
     )

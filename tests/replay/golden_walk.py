@@ -2,7 +2,7 @@
 
 Reads a tape with `json`, counts in fractions along the gain axis (x = price of a LONG, −price of a SHORT) and
 applies every rule on every tick. It knows what the fixtures need and no more: fills are the tape's own; no
-guards, no ratchet, no ladder sizing, no high volatility.
+guards, no ratchet, no high volatility, and of ladder sizing the notional alone.
 """
 
 import gzip
@@ -84,6 +84,9 @@ class Epoch:
         self.kind = "stop_loss"
         self.taken: set[int] = set()
         self.rungs: list[tuple[Fraction | None, Fraction]] = []
+        self.scale: Fraction | None = None
+        self.closes: list[Fraction] = []
+        self.nearest = self.farthest = Fraction(0)
         self.harvests = 0
         self.through = 0
         self.break_even_due = False
@@ -98,6 +101,21 @@ class Epoch:
         self.reason = ""
         self.ended_ns: int | None = None
 
+    def sized(self, notional: Fraction) -> tuple[Fraction, list[Fraction]]:
+        """The ladder's scale and fractions; of its inputs a fixture tells the notional alone."""
+        if self.scale is None:
+            self.scale = Fraction(1)
+            self.closes = [Fraction(target["close"]) for target in self.plan.get("targets", [])]
+            ladder = self.plan.get("ladder", {})
+            self.nearest, self.farthest = map(Fraction, ladder.get("clamp_pct", (0, 0)))
+            for rule in ladder.get("rule", []):
+                if rule["input"] == "notional":
+                    assert rule["op"] == ">="
+                    if notional >= rule["value"]:
+                        self.scale *= rule["scale"]
+                        self.closes = [Fraction(close) for close in rule.get("close", self.closes)]
+        return self.scale, self.closes
+
     def set_levels(self, quantity: Fraction, entry: Fraction, atr: Fraction | None) -> bool:
         """At the opening and after an add; answers whether the stop has moved."""
         plan, tick = self.plan, self.tick_size
@@ -111,12 +129,15 @@ class Epoch:
             self.r = fallback if atr is None else stop["atr"] * atr
         x0 = self.sign * entry
         self.rungs = []
-        for target in plan.get("targets", []):
+        scale, closes = self.sized(quantity * entry)
+        for target, close in zip(plan.get("targets", []), closes, strict=True):
             if "pct" in target:
                 distance = target["pct"] * entry
             else:
                 distance = target["r"] * self.r if "r" in target else target["atr"] * (atr or 0)
-            self.rungs.append((-floor_to(-(x0 + distance), tick), Fraction(target["close"])))
+            distance = max(distance * scale, self.nearest * entry)
+            distance = min(distance, self.farthest * entry) if self.farthest else distance
+            self.rungs.append((-floor_to(-(x0 + distance), tick), close))
         wanted = floor_to(x0 - self.r, tick)
         if self.stop is None or wanted > self.stop:
             self.stop, self.kind = wanted, "stop_loss"

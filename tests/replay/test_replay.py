@@ -244,15 +244,95 @@ def test_several_tapes_are_played_one_after_the_other(desk: Desk) -> None:
     assert "a.jsonl line 2: receive time runs backwards by 3.000 s" in ran.err
 
 
-def test_a_ladder_that_is_not_applied_yet_is_said_once(desk: Desk, capfd: Capture) -> None:
-    ladder = STOP_1 + "[ladder]\nclamp_pct = [0.005, 0.1]\n"
-    tape = desk.tape(ticks("100", "98"))
-    ran = desk.replay(tape, "--plan", desk.plan(ladder), *LONG, *SHORT)
-    said = "mine: its [ladder] is read and checked, but does not size the targets yet\n"
-    assert ran.err == said
-    levels = ("--entry", "100", "--atr", "1", "--side", "LONG", "--plan")
-    assert run(capfd, "levels", *levels, desk.folder / "mine.toml").err == said
-    assert run(capfd, "levels", *levels, "trend_follow").err == ""
+LADDER = """
+[stop]
+pct = 0.01
+[[targets]]
+pct = 0.02
+close = 0.5
+[[targets]]
+pct = 0.04
+close = 0.5
+[ladder]
+clamp_pct = [0.005, 0.06]
+[[ladder.rule]]
+input = "leverage"
+op = ">="
+value = 15
+scale = 0.5
+[[ladder.rule]]
+input = "volume_24h"
+op = "<"
+value = 100000
+scale = 3
+close = [0.75, 0.25]
+[[ladder.rule]]
+input = "regime"
+op = "in"
+value = ["CHOP"]
+close = [0.1, 0.1]
+"""
+
+
+def targets_of(ran: Ran) -> list[list[str]]:
+    (opened,) = ran.of("opened")
+    targets: list[list[str]] = opened["targets"]
+    return targets
+
+
+def test_a_ladder_is_sized_by_what_is_known(desk: Desk) -> None:
+    tape = desk.tape(ticks("100", "100.5"))
+    plan = desk.plan(LADDER)
+    ran = desk.replay(tape, "--plan", plan, *LONG)
+    assert targets_of(ran) == [["102", "0.5"], ["104", "0.5"]]
+    assert ran.err == (
+        "BTCUSDT LONG: ladder rules applied: none; not known: leverage, regime, volume_24h\n"
+    )
+    ran = desk.replay(tape, "--plan", plan, *LONG, "--input", "BTCUSDT:leverage=20")
+    assert targets_of(ran) == [["101", "0.5"], ["102", "0.5"]]
+    assert ran.err == (
+        "BTCUSDT LONG: ladder rules applied: leverage >= 15 (x0.5); not known: regime, volume_24h\n"
+    )
+    known = ("--input", "btcusdt:volume_24h=99999", "--input", "BTCUSDT:regime=chop")
+    ran = desk.replay(tape, "--plan", plan, *LONG, *known)
+    # 4 % · 3 is clamped to 6 %; the regime's fractions overrule those of the volume.
+    assert targets_of(ran) == [["106", "0.1"], ["106", "0.1"]]
+
+
+def test_the_tape_tells_leverage_and_volume(desk: Desk) -> None:
+    day = {"symbol": "BTCUSDT", "quoteVolume": "99999.5", "volume": "12"}
+    config = [{"symbol": "BTCUSDT", "leverage": 20, "marginType": "CROSSED"}]
+    tape = desk.tape(
+        [
+            rest(0, "/fapi/v1/ticker/24hr", day, symbol="BTCUSDT"),
+            rest(0, "/fapi/v1/symbolConfig", config),
+            *ticks("100", "100.5"),
+        ]
+    )
+    plan = desk.plan(LADDER)
+    ran = desk.replay(tape, "--plan", plan, *LONG)
+    assert targets_of(ran) == [["103", "0.75"], ["106", "0.25"]]
+    # What is given overrules it.
+    ran = desk.replay(tape, "--plan", plan, *LONG, "--input", "BTCUSDT:leverage=10")
+    assert targets_of(ran) == [["106", "0.75"], ["106", "0.25"]]
+
+
+def test_levels_take_the_same_facts_and_list_the_rules(desk: Desk, capfd: Capture) -> None:
+    levels = ("levels", "--entry", "100", "--atr", "1", "--side", "LONG", "--plan")
+    plan = desk.folder / desk.plan(LADDER)
+    known = ("--input", "leverage=20", "--input", "volume_24h=1e6")
+    ran = run(capfd, *levels, plan, *known, "--json")
+    found = json.loads(ran.out)
+    assert found["targets"] == [["101", "0.5"], ["102", "0.5"]]
+    assert [(one["rule"], one["applied"], one["why"]) for one in found["rules"]] == [
+        ("leverage >= 15", True, "leverage is 20"),
+        ("volume_24h < 100000", False, "volume_24h is 1000000"),
+        ("regime in CHOP", False, "regime is not known"),
+    ]
+    assert "leverage is 20" in run(capfd, *levels, plan, *known).out
+    refused = run(capfd, *levels, plan, "--input", "margin=3")
+    assert refused.code == 2
+    assert "there is no input 'margin'; leverage, notional" in refused.err
 
 
 # Where plans come from ----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from frames import ticks
 from replayed import run, tape_bytes
+from test_policy_replay import steered_tape
 
 from reactor.cli import parser
 from reactor.replay.options import LADDER_INPUTS, RISK_INPUTS
@@ -54,6 +55,7 @@ def test_every_field_of_every_line_is_described(
     tape.write_bytes(tape_bytes(ticks("100", "101", "90")))
     asked = ("--plan", plan, "--trigger", "last", "--position", "BTCUSDT:LONG:1@100")
     lines = run(capfd, "replay", tape, "--json", *asked).lines
+    lines += run(capfd, "replay", steered_tape(tmp_path), "--json", *asked[2:]).lines
     assert {line["type"]: set(line) - {"type"} for line in lines} == described
 
 
