@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-from reactor.core.decisions import Decision, Exit, Reason
+from reactor.core.decisions import Decision, Exit, Reason, StopKind
 from reactor.core.epoch_state import EpochState, restore, state_of
-from reactor.core.exact import ZERO, subtract
+from reactor.core.exact import ONE, ZERO, add, ceil_to, divide, floor_to, subtract
 from reactor.core.in_flight import Rest
 from reactor.core.lifecycle import Event, State
 from reactor.core.machine import Machine
@@ -48,6 +48,38 @@ def as_sent(state: EpochState) -> EpochState:
         return state
     orders = msgspec.structs.replace(orders, state=back, due_ns=None)
     return msgspec.structs.replace(state, orders=orders)
+
+
+def with_hard_stop(state: EpochState, trigger: Decimal) -> EpochState:
+    """The epoch with its stop no worse than its own hard stop at the exchange shows that it was.
+
+    A move of the stop in the last moment before a crash may be missing in the journal; the hard stop that
+    followed it stands. Its trigger is the stop less the buffer, rounded away from the price, so this never answers a
+    better stop than there was.
+
+    Args:
+        state: as the journal has it.
+        trigger: of the tightest hard stop of this epoch that stands.
+
+    Returns:
+        The state; as it was where an operator set the stop, or where the plan does not say the buffer: it may be
+        another one by now.
+    """
+    plan = state.plan.hard_stop
+    if plan is None or state.stop.kind is StopKind.MANUAL or state.stop.overruled is not None:
+        return state
+    if state.side == "LONG":
+        x = ceil_to(divide(trigger, subtract(ONE, plan.buffer_pct)), state.filters.tick)
+    else:
+        stop = floor_to(divide(trigger, add(ONE, plan.buffer_pct)), state.filters.tick)
+        x = stop.copy_negate()
+    if x <= state.stop.x:
+        return state
+    kind = state.stop.kind
+    entry = state.price(state.entry)
+    if entry is not None and x > entry:
+        kind = StopKind.BREAK_EVEN if state.plan.trailing is None else StopKind.TRAILING_STOP
+    return msgspec.structs.replace(state, stop=msgspec.structs.replace(state.stop, x=x, kind=kind))
 
 
 def with_outcome(

@@ -9,18 +9,20 @@ from collections.abc import Callable
 from typing import Final
 
 from reactor.binance.decode import decode_rest
-from reactor.binance.rest_account_messages import Order
+from reactor.binance.orders import parse_client_order_id
+from reactor.binance.rest_account_messages import AlgoOrder, Order
 from reactor.clock import Clock
 from reactor.core.epoch_state import EpochState
 from reactor.core.exact import ZERO, add, text
 from reactor.core.orders import OrderIds
-from reactor.core.recovery import as_sent, next_exit_id, with_exit, with_outcome
+from reactor.core.recovery import as_sent, next_exit_id, with_exit, with_hard_stop, with_outcome
 from reactor.errors import RestFailed
 from reactor.limits import EXIT_SLICES_MAX
 from reactor.shell.recorded import slice_id
 from reactor.shell.rest.client import RestClient, failure_of
 
 ORDER: Final = "/fapi/v1/order"
+OPEN_ALGO: Final = "/fapi/v1/openAlgoOrders"
 NOT_FOUND: Final = -2013
 WORKING: Final = frozenset({"NEW", "PARTIALLY_FILLED"})
 
@@ -66,7 +68,7 @@ async def recover(
 async def _complete(
     state: EpochState, order_ids: OrderIds, rest: RestClient, say: Callable[[str], None]
 ) -> EpochState:
-    state = as_sent(state)
+    state = await _with_hard_stop(as_sent(state), order_ids, rest, say)
     for _ in range(DECISIONS_MAX):
         exit_id = next_exit_id(state, order_ids)
         found = await _ask(rest, state.symbol, exit_id)
@@ -96,6 +98,41 @@ async def _complete(
             f" it is {found.status.lower()}, filled {text(filled)}"
         )
     return state
+
+
+async def _with_hard_stop(
+    state: EpochState, order_ids: OrderIds, rest: RestClient, say: Callable[[str], None]
+) -> EpochState:
+    """A stop that moved and was not written down: the hard stop that followed it shows where it was."""
+    own = parse_client_order_id(next_exit_id(state, order_ids))
+    answer = await rest.get(
+        OPEN_ALGO, {"symbol": state.symbol}, weight=1, purpose="exit", signed=True
+    )
+    failure = failure_of(answer)
+    if failure is not None:
+        raise RestFailed(f"{OPEN_ALGO}: {failure.code} {failure.msg}")
+    rows = decode_rest("GET", OPEN_ALGO, answer.status, answer.body)
+    triggers = [
+        row.trigger_price
+        for row in (rows if isinstance(rows, tuple) else ())
+        if isinstance(row, AlgoOrder)
+        and row.trigger_price > 0
+        and (parts := parse_client_order_id(row.client_algo_id)) is not None
+        and parts.purpose == "hard_stop"
+        and own is not None
+        and (parts.instance, parts.position, parts.epoch, parts.epoch_number)
+        == (own.instance, own.position, own.epoch, own.epoch_number)
+    ]
+    if not triggers:
+        return state
+    best = max(triggers) if state.side == "LONG" else min(triggers)
+    after = with_hard_stop(state, best)
+    if after != state:
+        say(
+            f"{state.symbol} {state.side}: its stop had moved from {text(state.stop_price)} to"
+            f" {text(after.stop_price)} and that was not written down; its hard stop shows it"
+        )
+    return after
 
 
 async def _ask(rest: RestClient, symbol: str, client_id: str) -> Order | None:
