@@ -297,6 +297,16 @@ async def _(scene: Scene) -> None:
     scene.exchange.price(BTC, "80400")
 
 
+@point("trailing: as the hard stop follows, the move not in the journal", plan="trail")
+async def _(scene: Scene) -> None:
+    await scene.begin()
+    scene.deadly("POST", ALGO_ORDER)
+    with scene.guard.held_journal():
+        scene.exchange.price(BTC, "81000")
+        await scene.dead()
+    scene.exchange.price(BTC, "80400")
+
+
 # Hard stops ---------------------------------------------------------------------------------------
 
 
