@@ -15,7 +15,15 @@ WEIGHT = 5
 """`positionSide/dual` says less and costs 30."""
 
 
-PASSING = frozenset({Reaction.ASK, Reaction.PAUSE, Reaction.WAIT_RATE, Reaction.WAIT_BAN})
+PASSING = frozenset(
+    {
+        Reaction.ASK,
+        Reaction.PAUSE,
+        Reaction.OTHER_ROUTE,
+        Reaction.WAIT_RATE,
+        Reaction.WAIT_BAN,
+    }
+)
 """Refusals that say something about this moment and nothing about the account."""
 
 

@@ -195,7 +195,7 @@ def test_a_refused_key_is_one_line_with_its_mend(code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(429, -1003), (503, -1008), (418, -1003), (408, -1007)]
+    ("status", "code"), [(429, -1003), (503, -1008), (418, -1003), (408, -1007), (503, -1001)]
 )
 def test_a_refusal_of_this_moment_is_asked_again_by_who_asked(status: int, code: int) -> None:
     @virtually
