@@ -177,7 +177,7 @@ def _trade(world: World, chance: random.Random, symbol: str) -> None:
 
 def _command(world: World, chance: random.Random, symbol: str) -> None:
     guard = getattr(world.process, "guard", None)
-    if guard is None or not guard.positions:
+    if guard is None or not guard.positions or world.runs[-1].ended:
         return
     symbol, side = chance.choice(sorted(guard.positions))
     names: tuple[CommandName, ...] = ("close", "pause", "resume", "resume", "set_stop")

@@ -115,6 +115,7 @@ class Run:
     journal: Journal
     audit: Audit
     lines: list[Line] = field(default_factory=list)
+    ended: bool = False
 
     @property
     def tapes(self) -> list[Path]:
@@ -306,4 +307,5 @@ async def _live(
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        run.ended = True
         run.journal.close()
