@@ -99,6 +99,7 @@ class AccountBook(AccountKnowledge):
         if t_event_ms is not None:
             if t_event_ms > (newest_ms or -1):
                 self._newest_ms[key] = t_event_ms
+                self._changed_ns[key] = t_ns
                 self._said_at_newest[key] = set()
             self._said_at_newest[key].add(content)
             self._heard_ns[key] = t_ns
@@ -134,11 +135,22 @@ class AccountBook(AccountKnowledge):
                     t_ns=t_ns,
                     liquidation_price=liquidation_price,
                     margin=margin,
-                    snapshot=snapshot,
+                    snapshot=snapshot and self._is_after_close(symbol, side, position_side),
                     adopted=snapshot or self._adopts,
                 )
                 self._tell(report, position_side, out)
         return out
+
+    def _is_after_close(self, symbol: str, side: Side, position_side: str) -> bool:
+        """Whether what is known of a position can be younger than the full close that is in flight.
+
+        A close that is filled changes the position, and the exchange's time of it: what still has the time of
+        before is a stale answer.
+        """
+        machine = self._engine.positions.get((symbol, side))
+        full = None if machine is None else machine.orders.full
+        changed_ns = self._changed_ns.get((symbol, position_side))
+        return full is None or changed_ns is None or changed_ns >= full.exit.t_ns
 
     def on_snapshot_end(
         self,

@@ -92,6 +92,8 @@ class AccountKnowledge:
         self._newest_ms: dict[RowKey, int] = {}
         self._said_at_newest: dict[RowKey, set[RowContent]] = {}
         self._heard_ns: dict[RowKey, int] = {}
+        # When a report came whose exchange time was a new one.
+        self._changed_ns: dict[RowKey, int] = {}
         self._trades: dict[str, dict[int, None]] = {}
         # The newest trade of each symbol that an earlier process counted.
         self._counted: dict[str, int] = {}

@@ -313,3 +313,23 @@ def test_a_position_without_a_price_is_told_and_its_price_asked_for_again(tmp_pa
     world = play(Story(act=act, folder=tmp_path, scenario="calm", tables=PLAN))
     alarms = [event.what for event in world.events if isinstance(event.what, AlarmRaised)]
     assert any("ETHUSDT is open and unprotected" in alarm.text for alarm in alarms)
+
+
+def test_a_stale_answer_does_not_close_once_more(tmp_path: Path) -> None:
+    """The close is filled, its events are late, and the position's row is of a second and a half before."""
+
+    async def act(world: World) -> None:
+        world.price("BTCUSDT", "80000")
+        world.open("BTCUSDT", "0.5")
+        await asyncio.sleep(20)
+        world.arm(
+            FaultRule(do="delay", at={"route": "private"}, ms=8000, count=0),
+            FaultRule(do="stale", at={"path": "/fapi/v3/positionRisk"}, ms=1500, count=0),
+        )
+        world.price("BTCUSDT", "79800")
+        await asyncio.sleep(20)
+        assert not world.process.guard.positions
+
+    world = play(Story(act=act, folder=tmp_path, scenario="still", tables=PLAN))
+    assert len(exits(world)) == 1
+    assert not amount(world)

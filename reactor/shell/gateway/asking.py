@@ -30,6 +30,8 @@ ROUNDS_MAX: Final = 12
 PAUSE_S: Final = 0.1
 PAUSE_MAX_S: Final = 2.0
 TIMEOUT_S: Final = 1.0
+POSITION_TIMEOUT_S: Final = 3.0
+"""Of position and fills: asked once the orders are answered, and slow in a crash."""
 AT_ONCE: Final = 10
 """Questions under way at the same time: an exit may have been cut into fifty orders."""
 
@@ -149,8 +151,8 @@ class Asker:
         if track is not None and track.first_ns:
             params["startTime"] = self._exchange_ms(track.first_ns) - 1000
         answers = await asyncio.gather(
-            self._answer(TRADES_PATH, params, weight=5),
-            self._answer(POSITION_PATH, {"symbol": symbol}, weight=5),
+            self._answer(TRADES_PATH, params, weight=5, timeout_s=POSITION_TIMEOUT_S),
+            self._answer(POSITION_PATH, {"symbol": symbol}, weight=5, timeout_s=POSITION_TIMEOUT_S),
         )
         # Fills first: they say whether the position is still the one that was to be closed.
         for answer in answers:
@@ -175,7 +177,7 @@ class Asker:
         return decoded(answer)
 
     async def _answer(
-        self, path: str, params: Mapping[str, Any], *, weight: int
+        self, path: str, params: Mapping[str, Any], *, weight: int, timeout_s: float = TIMEOUT_S
     ) -> RestAnswer | None:
         """The answer; None where none came."""
         try:
@@ -185,7 +187,7 @@ class Asker:
                 weight=weight,
                 purpose="exit",
                 signed=True,
-                timeout_s=TIMEOUT_S,
+                timeout_s=timeout_s,
                 attempts=1,
             )
         except (RestFailed, BudgetExhausted):

@@ -40,6 +40,11 @@ DUST_PAUSE_S: Final = 60.0
 """How long until a full close of what cannot be traded is looked at again: rules change, positions grow."""
 
 
+ASK_PAUSES_S: Final = (0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Before an order is asked about once more, by how often it was in vain: a dozen positions that are asked about
+twice a second would use up the request weight that their exits need."""
+
+
 class Gateway:
     """The one way out for exits."""
 
@@ -86,6 +91,8 @@ class Gateway:
         # The newest exit of each epoch: an earlier one awaits nothing, or was overtaken.
         self._tracks: dict[EpochKey, Track] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
+        # How often each of them was asked about in vain.
+        self._vain: dict[str, int] = {}
         self._market_orders = MarketOrders()
         self._stops = ClosingStops(
             rest=rest, inbox=inbox, audit=audit, clock=clock, tasks=self._tasks
@@ -318,11 +325,18 @@ class Gateway:
             return
         key = (decision.symbol, decision.side, decision.epoch)
         track = self._tracks.get(key)
+        times = self._vain.get(decision.order_id, 0)
+        self._vain[decision.order_id] = times + 1
         task = self._tasks.start(
-            self._asker.run(decision, track, self._teller.found), name=f"ask {decision.order_id}"
+            self._ask(decision, track, pause_s=ASK_PAUSES_S[min(times, len(ASK_PAUSES_S) - 1)]),
+            name=f"ask {decision.order_id}",
         )
         self._asking[decision.order_id] = task
         task.add_done_callback(lambda _: self._asked(decision.order_id, task))
+
+    async def _ask(self, decision: OutcomeAsked, track: Track | None, *, pause_s: float) -> None:
+        await asyncio.sleep(pause_s)
+        await self._asker.run(decision, track, self._teller.found)
 
     def _asked(self, order_id: str, task: asyncio.Task[None]) -> None:
         if self._asking.get(order_id) is task:
@@ -333,6 +347,7 @@ class Gateway:
         self._stop_asking(order_id)
 
     def _stop_asking(self, order_id: str) -> None:
+        self._vain.pop(order_id, None)
         task = self._asking.pop(order_id, None)
         if task is not None:
             task.cancel()
