@@ -108,7 +108,16 @@ class AccountKnowledge:
         """The next instant at which an ended epoch stops waiting for its trade."""
         return min((ending.due_ns for ending in self._endings.values()), default=None)
 
+    @property
+    def adopts(self) -> bool:
+        """Whether what is heard of now was open before the session began: until its first snapshot."""
+        return self._adopts
+
     # A restart --------------------------------------------------------------------------------
+
+    def stop_adopting(self) -> None:
+        """The first snapshot has been seen: by the same session, on an earlier tape."""
+        self._adopts = False
 
     def restore(self, machine: Machine, *, position_side: str) -> None:
         """Takes up an epoch that was open when an earlier process ended.

@@ -36,6 +36,9 @@ class StartState(msgspec.Struct, frozen=True, kw_only=True):
         sides: the position side (BOTH, LONG, SHORT) of each open epoch, by `SYMBOL:SIDE`.
         trades: the newest trade id that was counted, by symbol.
         virtual: the real sizes behind a dry run's positions, by `SYMBOL:SIDE`.
+        adopts: whether positions that are heard of now were open before the session began. False, like `is_old`, at
+            the change from one tape to the next, once the first snapshot was seen.
+        ignored: open positions that adoption left alone, as `SYMBOL:SIDE`.
         is_old: whether the epochs are as an earlier process left them, so that no clock of theirs may run before
             the exchange has said what is open. False at the change from one tape to the next.
     """
@@ -45,6 +48,8 @@ class StartState(msgspec.Struct, frozen=True, kw_only=True):
     sides: Mapping[str, str] = {}
     trades: Mapping[str, int] = {}
     virtual: Mapping[str, Decimal] = {}
+    adopts: bool = True
+    ignored: tuple[str, ...] = ()
     is_old: bool = False
 
 
@@ -146,5 +151,8 @@ def live_pump(
         book.restore(machine, position_side=start.sides.get(name, "BOTH"))
     book.know_virtual({_key(name): size for name, size in start.virtual.items()})
     book.know_trades(start.trades)
+    engine.ignored.update(_key(name) for name in start.ignored)
+    if not start.adopts:
+        book.stop_adopting()
     engine.is_time_held = start.is_old
     return pump

@@ -157,6 +157,10 @@ class Keeping:
             },
             trades=book.counted_trades,
             virtual={f"{symbol}:{side}": size for (symbol, side), size in book.virtual().items()},
+            adopts=book.adopts,
+            ignored=tuple(
+                f"{symbol}:{side}" for symbol, side in sorted(self._guard.pump.engine.ignored)
+            ),
         )
 
     def header(self, start: StartState, session: LiveSession) -> Callable[[], Mapping[str, Any]]:
