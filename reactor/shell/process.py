@@ -194,8 +194,10 @@ class LiveProcess:
     async def _start(self, tasks: list[asyncio.Task[None]]) -> None:
         await self._reach("the exchange's clock", self._sync)
         self.setup = await self._reach("the account", lambda: read_account_setup(self.rest))
-        if self.setup.problems and self.config.mode == "live":
+        if self.setup.problems and (self.config.mode == "live" or self.setup.hedge is None):
             raise ConfigError("; ".join(self.setup.problems))
+        for line in (*self.setup.problems, *self.setup.notes):
+            self._say(line)
         start = await self._reach("orders of the last run", self._start_state)
         self._build(start)
         await self._reach("the account", lambda: read_account_setup(self.rest, self.guard))

@@ -59,6 +59,11 @@ AGAIN_S: Final = 2.0
 ROUNDS_MAX: Final = 5
 """Runs in a row for stale answers and failures; after that the minute's own run goes on."""
 
+FILLS_OF_ALL_MAX: Final = 100
+"""Symbols up to which the fills of all are asked for after a gap: they weigh 5 each. Beyond, those that differ."""
+
+UNKNOWN_SYMBOL: Final = -1121
+
 TRADES_LIMIT: Final = 1000
 TRADES_WINDOW_MS: Final = 7 * 86_400_000
 """Of fills from a time on, the exchange answers with those of the seven days that begin there; without one, with
@@ -271,7 +276,7 @@ class Reconciler:
             differences = diff(self._known(), snapshot)
         wanted = needs(differences)
         asked = wanted.get(Need.TRADES, frozenset())
-        if whole:
+        if whole and len(self._guard.symbols()) <= FILLS_OF_ALL_MAX:
             # Only fills tell that a position was closed and opened again while nobody listened.
             asked |= self._guard.symbols()
         trades = [await self._trades(symbol) for symbol in sorted(asked)]
@@ -293,6 +298,9 @@ class Reconciler:
             path, params or {}, weight=weight, purpose="account", signed=True
         )
         failure = failure_of(answer)
+        if failure is not None and failure.code == UNKNOWN_SYMBOL and params and "symbol" in params:
+            # It is not listed any more: nothing can be open in it, and nobody else has to wait for that.
+            return answer
         if failure is not None and path != ORDER:
             raise RestFailed(f"{path}: {failure.code} {failure.msg}")
         return answer

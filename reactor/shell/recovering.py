@@ -24,6 +24,7 @@ from reactor.shell.rest.client import RestClient, failure_of
 ORDER: Final = "/fapi/v1/order"
 OPEN_ALGO: Final = "/fapi/v1/openAlgoOrders"
 NOT_FOUND: Final = -2013
+UNKNOWN_SYMBOL: Final = -1121
 WORKING: Final = frozenset({"NEW", "PARTIALLY_FILLED"})
 
 LAG_NS: Final = 1_000_000_000
@@ -140,7 +141,8 @@ async def _ask(rest: RestClient, symbol: str, client_id: str) -> Order | None:
     answer = await rest.get(ORDER, params, weight=1, purpose="exit", signed=True)
     failure = failure_of(answer)
     if failure is not None:
-        if failure.code == NOT_FOUND:
+        if failure.code in {NOT_FOUND, UNKNOWN_SYMBOL}:
+            # Of a contract that is not listed any more there is no order either.
             return None
         raise RestFailed(f"{ORDER}: {failure.code} {failure.msg}")
     body = decode_rest("GET", ORDER, answer.status, answer.body)

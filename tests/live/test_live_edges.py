@@ -333,3 +333,54 @@ def test_a_stale_answer_does_not_close_once_more(tmp_path: Path) -> None:
     world = play(Story(act=act, folder=tmp_path, scenario="still", tables=PLAN))
     assert len(exits(world)) == 1
     assert not amount(world)
+
+
+def test_a_contract_that_is_not_listed_any_more_keeps_nobody_from_being_guarded(
+    tmp_path: Path,
+) -> None:
+    """A quarterly one expires while the process is down."""
+
+    def vanish(world: World) -> None:
+        for path in ("/fapi/v1/order", "/fapi/v1/userTrades", "/fapi/v1/openOrders"):
+            at = {"path": path, "method": "GET", "symbol": "BTCUSDT"}
+            world.arm(FaultRule(do="error", at=at, code=-1121, status=400, count=0))
+
+    async def act(world: World) -> None:
+        world.open("ETHUSDT", "2")
+        await asyncio.sleep(30)
+        assert set(world.process.guard.positions) == {("ETHUSDT", "LONG")}
+
+    journaled(tmp_path, {})
+    play(
+        Story(
+            act=act,
+            folder=tmp_path,
+            scenario="still",
+            journal="j.db",
+            tables=PLAN,
+            before=vanish,
+        )
+    )
+
+
+def test_a_dry_run_with_a_key_that_is_refused_says_so(tmp_path: Path) -> None:
+    def refuse(world: World) -> None:
+        world.arm(
+            FaultRule(
+                do="error", at={"path": "/fapi/v1/accountConfig"}, code=-2015, status=401, count=0
+            )
+        )
+
+    async def act(_: World) -> None:
+        await asyncio.sleep(30)
+
+    with pytest.raises(ConfigError, match="account"):
+        play(
+            Story(
+                act=act,
+                folder=tmp_path,
+                scenario="still",
+                tables=PLAN | {"mode": "dry_run"},
+                before=refuse,
+            )
+        )
