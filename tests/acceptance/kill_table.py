@@ -115,7 +115,7 @@ async def _to_the_end(exchange: Exchange, point: KillPoint, side: str) -> None:
     shares = {"0.3": Decimal("0.12"), "0.2": Decimal("0.08"), "0.14": Decimal("0.08")}
     exchange.price(BTC, Decimal(exchange.last(BTC)) + 10)
     exchange.price(BTC, RUNG_2)
-    wanted = left if point.plan == "trail" else shares[point.left]
+    wanted = left if point.plan == "trail" else shares.get(point.left, left)
     await until(lambda: exchange.held(BTC, side) == wanted, f"{wanted} after the second rung")
     await exchange.guarded(BTC, side=side)
     exchange.price(BTC, "80000")  # through the engine's stop, not through the exchange's
