@@ -97,6 +97,8 @@ class Session:
                 instance=instance,
                 start=start_state(header.journal),
                 note=self.note,
+                inputs_for=self.inputs_for,
+                steering=self.steering,
             )
         else:
             engine = Engine(
