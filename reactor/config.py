@@ -77,7 +77,7 @@ class OrdersConfig(_Table, frozen=True, kw_only=True):
     recv_window_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 5000
     cancel_blocking: bool = True
     answer_timeout_ms: Annotated[int, msgspec.Meta(ge=100, le=60_000)] = 1000
-    rehearse_ms: Annotated[float, msgspec.Meta(ge=0, le=60_000)] = 5.0
+    rehearse_ms: Annotated[float, msgspec.Meta(ge=0, le=60_000)] = 20.0
     """How often a made-up exit is built and signed, and not sent, so that a real one is quick; 0: never."""
 
 
@@ -206,10 +206,10 @@ def load_config(path: Path) -> Config:
         tables: Any = tomllib.loads(text, parse_float=Decimal)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
-    return _with_policy_files(config_from_tables(tables, source=str(path)), folder=path.parent)
+    return with_policy_files(config_from_tables(tables, source=str(path)), folder=path.parent)
 
 
-def _with_policy_files(config: Config, *, folder: Path) -> Config:
+def with_policy_files(config: Config, *, folder: Path) -> Config:
     """Reads the policy files that a configuration names, relative to its own folder."""
     policy = config.policy
     if policy is None or not policy.files:

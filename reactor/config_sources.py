@@ -13,7 +13,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from reactor.config import Config, config_from_tables
+from reactor.config import Config, config_from_tables, with_policy_files
 from reactor.errors import ConfigError
 
 PREFIX: Final = "REACTOR_"
@@ -55,7 +55,8 @@ def read_config(
         if name.startswith(PREFIX) and name not in OTHER_VARIABLES:
             _put(tables, name, variables[name])
     tables.update({key: value for key, value in (options or {}).items() if value is not None})
-    return config_from_tables(tables, source="configuration" if path is None else str(path))
+    config = config_from_tables(tables, source="configuration" if path is None else str(path))
+    return with_policy_files(config, folder=Path() if path is None else path.parent)
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -47,8 +47,11 @@ def shown(value: Any) -> str:
 
 def test_the_document_has_every_key_with_its_default_and_no_other() -> None:
     rows = re.findall(r"^\| (`[^|]*`) \| ([^|]*) \|", DOCUMENT, flags=re.MULTILINE)
-    told = {name.strip("`"): default for name, default in rows if not name.startswith("`symbols.")}
-    assert told == {name: shown(value) for name, value in keys().items()}
+    elsewhere = ("`symbols.", "`regime.")
+    told = {name.strip("`"): default for name, default in rows if not name.startswith(elsewhere)}
+    assert told == {
+        name: shown(value) for name, value in keys().items() if not name.startswith("regime.")
+    }
 
 
 def test_the_documents_example_is_one() -> None:
@@ -113,6 +116,19 @@ def test_every_key_can_be_a_variable() -> None:
         config: Any = read_config(None, {name: text})
         value = getattr(getattr(config, table), key) if key else getattr(config, table)
         assert value == default, path
+
+
+def test_policy_files_are_read_beside_the_file_that_names_them(elsewhere: Path) -> None:
+    shipped = Path(__file__).parents[1] / "reactor" / "policies" / "safe.toml"
+    folder = elsewhere / "etc"
+    folder.mkdir()
+    (folder / "mine.toml").write_text(shipped.read_text().replace('"SAFE"', '"MINE"'))
+    file = folder / "reactor.toml"
+    file.write_text('[policy]\nprofile = "MINE"\nfiles = ["mine.toml"]\n')
+    config = read_config(file, {})
+    assert config.policy is not None
+    assert config.policy.files == ()
+    assert list(config.policy.matrices) == ["MINE"]
 
 
 @pytest.mark.parametrize(

@@ -97,8 +97,18 @@ def listening(
     config, audit, clock = outside.config, outside.audit, outside.clock
     sockets = (outside.transport, outside.environment)
     rest_parts = (outside.rest, guard, audit, clock)
-    streams = (guard, audit, clock, config.streams, outside.chance)
-    market_feed = MarketFeed(*sockets, *streams)
+    market_feed = MarketFeed(*sockets, guard, audit, clock, config.streams, outside.chance)
+    private_feed = PrivateFeed(
+        *sockets,
+        outside.rest,
+        guard,
+        audit,
+        clock,
+        config.streams,
+        outside.chance,
+        add_secret=add_secret,
+        on_gap=on_gap,
+    )
     contracts = Contracts(*rest_parts, watched=guard.symbols)
     warm_up = WarmUp(*rest_parts)
     poller = Poller(*rest_parts, triggers=guard.triggers)
@@ -111,9 +121,7 @@ def listening(
 
     return Listening(
         market_feed=market_feed,
-        private_feed=PrivateFeed(
-            *sockets, outside.rest, *streams, add_secret=add_secret, on_gap=on_gap
-        ),
+        private_feed=private_feed,
         contracts=contracts,
         warm_up=warm_up,
         watching=Watching(
