@@ -5,8 +5,9 @@
 An exchange of its own (`reactor sim`) and `reactor run --live` in front of it, two processes on loopback with real
 sockets. Nine positions are open before the guard starts; prices come as trades and marks, about 100 frames a second.
 
-- CPU: user and system time of the guard's process (/proc/PID/stat) over the span, in per cent of one core; once as it
-  is run by default and once with `--record`. The quiet plan has nothing to do; the busy one moves trailing stops.
+- CPU: user and system time of the guard's process (/proc/PID/stat) over the span, in per cent of one core; with and
+  without `--record`, and with and without the rehearsals that keep an order's way warm (`orders.rehearse_ms`). The
+  quiet plan has nothing to do; the busy one moves trailing stops.
 - memory: resident set at the end of the span (/proc/PID/status, VmRSS).
 - cold start: from starting the interpreter to the first hard stop that the exchange has, for positions that were open.
 - recovery: the market socket is reset; and then the exchange is unreachable for six seconds. Both are read from the
@@ -77,7 +78,9 @@ async def start_sim(scenario: str) -> Sim:
     return sim
 
 
-async def start_guard(sim: Sim, folder: Path, plan: str, *, record: bool) -> Any:
+async def start_guard(
+    sim: Sim, folder: Path, plan: str, *, record: bool, rehearse: bool = True
+) -> Any:
     path = folder / "plan.toml"
     path.write_text(plan)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("REACTOR_")}
@@ -87,7 +90,13 @@ async def start_guard(sim: Sim, folder: Path, plan: str, *, record: bool) -> Any
         *(("--record",) if record else ()),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=(folder / "said.log").open("wb"),
-        env={**clean, **KEYS, "REACTOR_HTTP_PORT": "0", "REACTOR_RECORD_MIN_FREE_DISK": "1KB"},
+        env={
+            **clean,
+            **KEYS,
+            "REACTOR_HTTP_PORT": "0",
+            "REACTOR_RECORD_MIN_FREE_DISK": "1KB",
+            **({} if rehearse else {"REACTOR_ORDERS_REHEARSE_MS": "0"}),
+        },
     )
 
 
@@ -124,12 +133,14 @@ def lines_of(folder: Path) -> list[dict[str, Any]]:
 # Measurements -------------------------------------------------------------------------------------
 
 
-async def cost(name: str, scenario: str, plan: str, *, record: bool, seconds: float) -> Any:
+async def cost(
+    name: str, scenario: str, plan: str, *, record: bool, rehearse: bool, seconds: float
+) -> Any:
     sim = await start_sim(scenario)
     with tempfile.TemporaryDirectory() as name_of_folder:
         folder = Path(name_of_folder)
         began_s = time.monotonic()
-        guard = await start_guard(sim, folder, plan, record=record)
+        guard = await start_guard(sim, folder, plan, record=record, rehearse=rehearse)
         guarded_s = await _first_stop(sim, began_s)
         await asyncio.sleep(15)  # candles, first stops
         before_s, at_s = cpu_s(guard.pid), time.monotonic()
@@ -196,15 +207,20 @@ def _next_price_s(lines: list[dict[str, Any]], since_ns: int) -> float:
     ups = [
         line["t"]
         for line in lines
-        if line["c"] == "link" and line["m"]["state"] == "up" and line["t"] > since_ns
+        if line["c"] == "link"
+        and line["m"]["state"] == "up"
+        and line["t"] > since_ns
         and line["m"]["stream"] == "market"
     ]
     since_ns_up = min(ups, default=since_ns)
     first = next(
-        line["t"] for line in lines if line["c"] == "market" and line["t"] >= min(since_ns_up, since_ns + 10**9)
+        line["t"]
+        for line in lines
+        if line["c"] == "market"
+        and line["t"] >= min(since_ns_up, since_ns + 10**9)
         and line["t"] > since_ns
     )
-    return (first - since_ns) / 1e9
+    return float(first - since_ns) / 1e9
 
 
 def _oldest_s(lines: list[dict[str, Any]], begin_ns: int, end_ns: int) -> float:
@@ -233,12 +249,15 @@ def _priced(line: dict[str, Any]) -> list[str]:
 
 async def measure(seconds: float) -> list[Any]:
     found = []
-    for name, scenario, plan, record in (
-        ("quiet", "calm", QUIET, False),
-        ("quiet, recorded", "calm", QUIET, True),
-        ("busy, recorded", "trend", BUSY, True),
+    for name, scenario, plan, record, rehearse in (
+        ("quiet, no rehearsals", "calm", QUIET, False, False),
+        ("quiet, no rehearsals, recorded", "calm", QUIET, True, False),
+        ("busy, no rehearsals, recorded", "trend", BUSY, True, False),
+        ("quiet", "calm", QUIET, False, True),
+        ("busy, recorded", "trend", BUSY, True, True),
     ):
-        found.append(await cost(name, scenario, plan, record=record, seconds=seconds))
+        row = await cost(name, scenario, plan, record=record, rehearse=rehearse, seconds=seconds)
+        found.append(row)
         print(found[-1], file=sys.stderr, flush=True)
     found.append(await recovery())
     return found

@@ -384,3 +384,31 @@ def test_a_dry_run_with_a_key_that_is_refused_says_so(tmp_path: Path) -> None:
                 before=refuse,
             )
         )
+
+
+def test_exits_under_our_name_that_we_never_sent_are_a_second_process(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    def alarms(world: World) -> list[str]:
+        return [
+            event.what.text
+            for event in world.events
+            if isinstance(event.what, AlarmRaised) and event.what.kind == "second_instance"
+        ]
+
+    async def act(world: World) -> None:
+        world.price("BTCUSDT", "80000")
+        world.open("BTCUSDT", "0.5")
+        await asyncio.sleep(20)
+        guard = world.process.guard
+        guard.on_private.append(lambda message, _: heard.append(message))
+        world.price("BTCUSDT", "79800")
+        await asyncio.sleep(5)
+        (sent,) = exits(world)
+        assert not alarms(world), "our own"
+        ours = next(message for message in heard if sent.order_id.encode() in message)
+        guard.private(ours.replace(sent.order_id.encode(), (sent.order_id[:-1] + "7").encode()))
+
+    world = play(Story(act=act, folder=tmp_path, scenario="still", tables=PLAN))
+    (text,) = alarms(world)
+    assert "another process of the same instance name" in text

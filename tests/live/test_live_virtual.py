@@ -44,7 +44,7 @@ def test_the_same_seed_is_the_same_session_byte_for_byte(seed: int, tmp_path: Pa
         tapes = [path.read_bytes() for path in world.tapes]
         assert tapes
         left.append((tapes, world.audit_bytes(), world.said))
-        for path in world.tapes:
+        for path in (*(tmp_path / "tapes").iterdir(), *tmp_path.glob("journal.db*")):
             path.unlink()
     assert left[0] == left[1]
     assert len(left[0][1]) > 10_000
