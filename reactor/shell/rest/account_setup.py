@@ -11,6 +11,9 @@ from reactor.shell.rest.client import RestClient, failure_of
 from reactor.shell.rest.mends import in_words
 
 PATH = "/fapi/v1/accountConfig"
+SERVER_FAULT = 500
+"""From this HTTP status on it is the exchange's own fault, and passes."""
+
 WEIGHT = 5
 """`positionSide/dual` says less and costs 30."""
 
@@ -61,10 +64,8 @@ async def read_account_setup(client: RestClient, inbox: Inbox | None = None) -> 
     answer = await client.get(PATH, weight=WEIGHT, purpose="account", signed=True)
     failure = failure_of(answer)
     if failure is not None:
-        if (
-            reaction(code=failure.code, status=failure.status, text=failure.msg, full=False)
-            in PASSING
-        ):
+        wanted = reaction(code=failure.code, status=failure.status, text=failure.msg, full=False)
+        if wanted in PASSING or failure.status >= SERVER_FAULT:
             raise RestFailed(in_words(failure))
         return AccountSetup(problems=(f"account: {in_words(failure)}",))
     body = decode_rest("GET", PATH, answer.status, answer.body)
