@@ -246,6 +246,10 @@ class AccountFeed:
             size = quantity(str(message.params.get("quantity", "0")))
             self.slices.sent(slice_id(str(client_id), 0), str(client_id), size)
 
+    def has_sent(self, client_id: str) -> bool:
+        """Whether an order of this client id left this process; the newest are remembered."""
+        return client_id in self._sent_ns
+
     def on_answer(self, message: OrderMessage, t_ns: int) -> Sequence[Decision]:
         """Takes an order's answer.
 

@@ -38,6 +38,7 @@ from reactor.core.exact import ZERO
 from reactor.core.ladder import Filters
 from reactor.errors import BudgetExhausted, ConfigError, RestFailed
 from reactor.shell.assembly import StartState, live_pump, order_ids
+from reactor.shell.doubles import Doubles
 from reactor.shell.guard import Guard
 from reactor.shell.inbox import Command
 from reactor.shell.inheriting import NOTE, inherit, session_of
@@ -358,6 +359,7 @@ class LiveProcess:
                 contracts=pump.contracts,
                 ask_position=self.reconciler.want,
             )
+            Doubles(self.guard, audit=audit, clock=clock, instance=config.instance)
         stops = None if self.sending is None else self.sending.hard_stops
         self.reconciler.stops = stops
         self.protecting = Protecting(
