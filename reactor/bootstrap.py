@@ -17,8 +17,9 @@ from reactor.audit import AlarmRaised, Audit, Watcher
 from reactor.binance.urls import environment
 from reactor.clock import SystemClock
 from reactor.config import Config
-from reactor.core.decisions import Exit
 from reactor.errors import BadInputError, ConfigError, JournalError
+from reactor.shell.gateway.gateway import Gateway
+from reactor.shell.guard import Guard
 from reactor.shell.guard_steering import GuardSteering
 from reactor.shell.journal.journal import Journal
 from reactor.shell.process import LiveProcess
@@ -146,10 +147,10 @@ async def live(
             crashed.append(await _until_told(process, told, audit, clock))
             await oversight.drain()
 
-        def builds() -> Callable[[Exit], object] | None:
-            return None if process.sending is None else process.sending.gateway.rehearse
+        def parts() -> tuple[Guard, Gateway] | None:
+            return None if process.sending is None else (process.guard, process.sending.gateway)
 
-        quick = ("quickness", stay_quick(config, audit, builds))
+        quick = ("quickness", stay_quick(config, audit, clock, parts))
         await alongside([*oversight.works(), quick], guarded)
     finally:
         journal.close(timeout_s=CLOSE_S)

@@ -334,6 +334,11 @@ class Machine:
         self._held_is_news = False
         return out
 
+    @property
+    def stop_fires_at_once(self) -> bool:
+        """Whether one tick through the stop is enough."""
+        return self._confirm == 1
+
     def _only_trails(self) -> bool:
         """Whether this tick lies where nothing but the peak, and the stop behind it, can move."""
         return (

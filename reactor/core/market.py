@@ -269,7 +269,7 @@ class Market:
         quote = self.quote()
         if quote is None or self.suspect is not None or self.awaited:
             return inf, -inf
-        low, high = self._jump_bounds(quote.long_double)
+        low, high = self.never_far(quote.long_double)
         for machine in self.machines:
             machine_low, machine_high = machine.arm()
             low = max(low, machine_low)
@@ -299,8 +299,8 @@ class Market:
             self.low = self.ask_low = inf
             self.high = self.ask_high = -inf
             return
-        self.low, self.high = self._jump_bounds(quote.long_double)
-        self.ask_low, self.ask_high = self._jump_bounds(quote.short_double)
+        self.low, self.high = self.never_far(quote.long_double)
+        self.ask_low, self.ask_high = self.never_far(quote.short_double)
         for machine in self.machines:
             low, high = machine.arm()
             if machine.side == "LONG":
@@ -308,7 +308,7 @@ class Market:
             else:
                 self.ask_low, self.ask_high = max(self.ask_low, low), min(self.ask_high, high)
 
-    def _jump_bounds(self, price: float) -> tuple[float, float]:
+    def never_far(self, price: float) -> tuple[float, float]:
         """Prices so near this one that no two of them can be farther apart than the limit."""
         return price * (1 - self._half_jump), price * (1 + self._half_jump)
 

@@ -146,6 +146,11 @@ class Orders:
         return self.state in EXITING or self.state is State.ENDED
 
     @property
+    def number(self) -> int:
+        """Which of the epoch's decisions the last one was; 0 before the first."""
+        return self._number
+
+    @property
     def ended(self) -> bool:
         """Whether the epoch is over."""
         return self.state is State.ENDED

@@ -47,6 +47,7 @@ from reactor.shell.pump import Pump
 from reactor.shell.recorded import PolicyLine
 from reactor.shell.redact import MARKET_CHANNELS
 from reactor.shell.rest_seam import RestAnswer
+from reactor.shell.shots import Shot
 from reactor.shell.tape_format import Channel, Direction, TapeLine
 
 _decode: Callable[[bytes], Any] = msgspec.json.Decoder(Envelope).decode
@@ -96,6 +97,7 @@ class Guard:
             `mark_price`: its text. `private_seen_ns`: when the user stream last said anything.
         sources: where each symbol's prices come from, where that is not the stream.
         protections: the names of the positions' states of protection, kept by whoever proves it.
+        shots_last, shots_mark: orders that lie ready for a symbol's stop, by the source that the stop looks at.
         together: what is told of one event's decisions is written as one: the journal's turn.
         after: called with an event's decisions, once their orders have left. `changed`: called after every
             event that is no price. `links`: called with every change of a socket. `on_private`: called with every
@@ -148,6 +150,8 @@ class Guard:
         self.private_seen_ns = 0
         self.sources: dict[str, str] = {}
         self.protections: dict[tuple[str, Side], str] = {}
+        self.shots_last: Mapping[str, Shot] = {}
+        self.shots_mark: Mapping[str, Shot] = {}
         self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self.after: list[Callable[[Sequence[Decision], int], None]] = []
         self.changed: list[Callable[[int], None]] = []
@@ -166,8 +170,7 @@ class Guard:
         if self._stopping:
             return
         t_ns = self._clock_ns()
-        if t_ns < self._last_ns:
-            t_ns = self._last_ns
+        t_ns = max(t_ns, self._last_ns)
         self._last_ns = t_ns
         pump = self.pump
         try:
@@ -177,10 +180,16 @@ class Guard:
                 raise ValueError  # timers fire first, on the long way
             t_event_ms = frame.E
             if kind is AggTrade and frame.st == 1:
+                shot = self.shots_last.get(frame.s)
+                if shot is not None and (frame.p < shot.text) is shot.is_long:
+                    shot.fire(frame.p, frame.a, frame.T, t_ns)
                 decisions = self._engine.on_last(frame.s, frame.p, frame.a, frame.T, t_ns)
             elif kind is BookTicker and frame.st == 1:
                 decisions = self._engine.on_book(frame.s, frame.b, frame.a, frame.u, frame.T, t_ns)
             elif kind is MarkPrice and frame.st == 1:
+                shot = self.shots_mark.get(frame.s)
+                if shot is not None and (frame.p < shot.text) is shot.is_long:
+                    shot.fire(frame.p, frame.E, frame.E, t_ns)
                 decisions = self._engine.on_mark(frame.s, frame.p, frame.E, t_ns)
                 self.mark_seen_ns[frame.s] = t_ns
                 self.mark_price[frame.s] = frame.p

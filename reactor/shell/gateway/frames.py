@@ -154,6 +154,21 @@ class MarketFrames:
         )
         return text.encode()
 
+    def begin(self, identity: str, params: Mapping[str, str]) -> "BegunFrame":
+        """The frame of one MARKET order, all but time and signature."""
+        key = (params["symbol"], params["side"], params.get("positionSide", ""))
+        parts = self._parts.get(key)
+        if parts is None:
+            parts = self._parts[key] = self._build(params)
+        quantity, client_id = params["quantity"], params["newClientOrderId"]
+        id_, quantity_, client_, time_, rest = parts.frame
+        head = f"{id_}{identity}{quantity_}{quantity}{client_}{client_id}{time_}"
+        if self._signer is None:
+            return BegunFrame(head, rest, "", None, "", "")
+        first, second, third, last = parts.signed
+        signed = f"{first}{client_id}{second}{quantity}{third}"
+        return BegunFrame(head, rest, parts.end, self._signer, signed, last)
+
     def _build(self, params: Mapping[str, str]) -> "_Parts":
         marked = {**params, "quantity": "@quantity@", "newClientOrderId": "@client@"}
         whole: dict[str, Value] = {
@@ -172,6 +187,29 @@ class MarketFrames:
         return _Parts(
             signed=signed, frame=_cut(body, "@id@", "@quantity@", "@client@", "@time@"), end=end
         )
+
+
+class BegunFrame:
+    """A frame without its time and its signature; see `MarketFrames.begin`."""
+
+    __slots__ = ("_end", "_head", "_last", "_rest", "_signed", "_signer")
+
+    def __init__(
+        self, head: str, rest: str, end: str, signer: Signer | None, signed: str, last: str
+    ) -> None:
+        self._head = head
+        self._rest = rest
+        self._end = end
+        self._signer = signer
+        self._signed = signed
+        self._last = last
+
+    def frame(self, timestamp_ms: int) -> bytes:
+        """The whole frame."""
+        if self._signer is None:
+            return f"{self._head}{timestamp_ms}{self._rest}".encode()
+        signature = self._signer.sign(f"{self._signed}{timestamp_ms}{self._last}")
+        return f"{self._head}{timestamp_ms}{self._rest}{signature}{self._end}".encode()
 
 
 class _Parts(msgspec.Struct, frozen=True):

@@ -21,7 +21,9 @@ from reactor.clock import Clock
 from reactor.config import Config
 from reactor.core.decisions import Exit, OrdersCancelled, OutcomeAsked
 from reactor.core.lifecycle import Event
+from reactor.core.machine import Machine
 from reactor.errors import InvariantError
+from reactor.shell.gateway.aiming import Aim, Fired
 from reactor.shell.gateway.answers import PARTIAL_PATIENCE_NS, Answers
 from reactor.shell.gateway.asking import Asker
 from reactor.shell.gateway.built import MarketOrders, closing_stop, limit_ioc_order, market_orders
@@ -165,7 +167,9 @@ class Gateway:
         """
         now_ns = self._clock.now_ns()
         track, step = self._track(exit_)
-        moments = Moments(t_event_ms * 1_000_000, t_recv_ns, now_ns)
+        fired = self._sender.fired
+        decided_ns = now_ns if fired is None else fired.decided_ns
+        moments = Moments(t_event_ms * 1_000_000, t_recv_ns, decided_ns)
         wait_ns = track.last_ns + step.pause_ms * 1_000_000 - now_ns
         if step is FIRST or (step.kind in {"market", "half"} and wait_ns <= 0):
             return self._leave(track, step, moments)
@@ -174,6 +178,45 @@ class Gateway:
             name=f"exit {exit_.order_id}",
         )
         return []
+
+    def aim(self, machine: Machine, order_id: str) -> Aim | None:
+        """Builds the close of everything a machine holds, all but signed; None where it is not one plain order."""
+        filters, hedge = self._contracts.get(machine.symbol), self._hedge()
+        quantity = machine.orders.quantity
+        parts = self._market_orders.prepare(
+            machine.symbol, machine.side, quantity, hedge=hedge, filters=filters
+        )
+        if len(parts) != 1:
+            return None
+        begun = self._sender.begin(order_id, {**parts[0], "newClientOrderId": order_id})
+        if begun is None:
+            return None
+        return Aim(
+            symbol=machine.symbol,
+            quantity=quantity,
+            number=machine.orders.number,
+            order_id=order_id,
+            identity=begun[0],
+            hedge=hedge,
+            filters=filters,
+            begun=begun[1],
+        )
+
+    def fire(self, aim: Aim, now_ns: int) -> bool:
+        """Sends what was aimed, ahead of the decision for it; False where it does not hold, or did not leave."""
+        return self._still_holds(aim) and self._sender.fire(aim, now_ns)
+
+    def practise(self, aim: Aim, now_ns: int) -> int:
+        """Does what `fire` does, but sends nothing; answers how long the frame would be."""
+        return self._sender.practise(aim, now_ns) if self._still_holds(aim) else 0
+
+    def _still_holds(self, aim: Aim) -> bool:
+        return self._hedge() is aim.hedge and self._contracts.get(aim.symbol) is aim.filters
+
+    def unclaimed(self) -> Fired | None:
+        """An order that left and that no decision claimed: a bug, and told by who asks. Forgotten by this."""
+        fired, self._sender.fired = self._sender.fired, None
+        return fired
 
     def rehearse(self, exit_: Exit) -> int:
         """Builds and signs what an exit of no position would send, and sends nothing.

@@ -11,8 +11,10 @@ from reactor.binance.failures import Reaction
 from reactor.clock import Clock
 from reactor.config import OrdersConfig
 from reactor.errors import BudgetExhausted, RestFailed, RestNotSent
+from reactor.shell.gateway.aiming import Aim, Fired
 from reactor.shell.gateway.frames import (
     ORDER_PATH,
+    BegunFrame,
     MarketFrames,
     Signer,
     request_id,
@@ -58,6 +60,7 @@ class Sender:
 
     Attributes:
         on_lost: called with a request whose outcome nobody knows. `on_not_sent`: with one that did not leave.
+        fired: what left ahead of its decision, until that claims it.
         on_rest_answer: called with the message of a REST answer, after the inbox took it.
     """
 
@@ -86,6 +89,7 @@ class Sender:
         self._tasks = tasks
         self._pending: dict[str, Request] = {}
         self._late: dict[str, Request] = {}
+        self.fired: Fired | None = None
         self.on_lost: Callable[[Request], None] = _nothing
         self.on_not_sent: Callable[[Request], None] = _nothing
         self.on_rest_answer: Callable[[bytes], object] = _nothing
@@ -106,7 +110,11 @@ class Sender:
         request.sending += 1
         request.identity = request_id(request.client_id, request.sending, plain=request.plain)
         socket = self._socket
-        if request.way == "socket" and self._config.over == "ws_api" and socket.is_ready:
+        if (
+            request.way == "socket"
+            and self._config.over == "ws_api"
+            and (self.fired is not None or socket.is_ready)
+        ):
             frame = self._over_socket(request, moments)
             if frame is not None:
                 return frame
@@ -127,7 +135,51 @@ class Sender:
         timestamp_ms = self._rest.server_time.timestamp_ms(self._clock.now_ns())
         return len(self._market_frames.frame(request.identity, request.params, timestamp_ms))
 
+    # Ahead of the decision --------------------------------------------------------------------
+
+    def begin(self, client_id: str, params: dict[str, str]) -> tuple[str, BegunFrame] | None:
+        """A MARKET order's first sending, all but signed: its request's id and frame; None where REST is used."""
+        if self._config.over != "ws_api":
+            return None
+        identity = request_id(client_id, 0)
+        return identity, self._market_frames.begin(identity, params)
+
+    def fire(self, aim: Aim, now_ns: int) -> bool:
+        """Sends what was built ahead; the decision that follows in this turn claims it.
+
+        Args:
+            aim: of an exit that the engine is about to decide.
+            now_ns: our clock, now.
+        """
+        socket = self._socket
+        if self.fired is not None or not socket.is_ready:
+            return False
+        frame = aim.frame(self._rest.server_time.timestamp_ms(now_ns))
+        decided_ns = self._clock.now_ns()
+        if not socket.send(frame):
+            return False
+        self.fired = Fired(aim, frame, decided_ns=decided_ns, sent_ns=self._clock.now_ns())
+        return True
+
+    def practise(self, aim: Aim, now_ns: int) -> int:
+        """What `fire` does before it sends; answers how long the frame would be."""
+        if self.fired is not None or not self._socket.is_ready:
+            return 0
+        return len(aim.frame(self._rest.server_time.timestamp_ms(now_ns)))
+
+    def _claim(self, request: Request) -> Fired | None:
+        """What left for this request already."""
+        fired = self.fired
+        if fired is None or fired.identity != request.identity:
+            return None
+        self.fired = None
+        return fired
+
     def _over_socket(self, request: Request, moments: Moments) -> bytes | None:
+        fired = self._claim(request)
+        if fired is not None:
+            request.way = "socket"
+            return self._left(request, fired.frame, fired.sent_ns, moments)
         socket, time = self._socket, self._rest.server_time
         now_ns = self._clock.now_ns()
         timestamp_ms = time.timestamp_ms(now_ns)
@@ -143,9 +195,12 @@ class Sender:
             )
         if not socket.send(frame):
             return None
-        # Everything below is bookkeeping: the order is on its way.
-        self._note(request, self._clock.now_ns(), moments)
-        self._rest.budget.leave(time.exchange_ns(now_ns), orders=1)
+        return self._left(request, frame, self._clock.now_ns(), moments)
+
+    def _left(self, request: Request, frame: bytes, now_ns: int, moments: Moments) -> bytes:
+        """Bookkeeping: the order is on its way."""
+        self._note(request, now_ns, moments)
+        self._rest.budget.leave(self._rest.server_time.exchange_ns(now_ns), orders=1)
         loop = asyncio.get_running_loop()
         request.timer = loop.call_later(self._timeout_s, self._no_answer, request.identity)
         return frame

@@ -1,0 +1,209 @@
+"""Orders that lie ready for positions' stops: the tick that reaches one finds nothing left to build.
+
+While nothing happens, the close that each position's stop would make is worked out ahead: its id, its text, all but
+time and signature. A tick beyond the stop has that order written at once; then the engine decides as on every
+tick, and finds its order gone. What it decides is what left: a shot is fired only where every reason for which the
+engine could decide otherwise is ruled out (`Shot.fire`), and is claimed by the decision or alarmed. Whatever it
+cannot be sure of it leaves to the engine, which is slower and never wrong.
+
+Stops of last and mark prices only; take-profits, harvests and the book take the engine's way.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from reactor.core.engine import Engine
+from reactor.core.exact import text
+from reactor.core.lifecycle import State
+from reactor.core.machine import Machine
+from reactor.core.market import Market, Source, double
+from reactor.core.orders import OrderIds
+from reactor.shell.gateway.aiming import Aim
+
+SHORT_CHARS_MAX: Final = 16
+"""Of a price whose double tells it exactly: the engine's own bound."""
+
+
+class Gunner(Protocol):
+    """Builds orders ahead, and fires them: the gateway."""
+
+    def aim(self, machine: Machine, order_id: str) -> Aim | None:
+        """The close of everything a machine holds, all but signed; None where it is not one plain order."""
+        ...
+
+    def fire(self, aim: Aim, now_ns: int) -> bool:
+        """Sends it; False where it does not hold any more, or did not leave."""
+        ...
+
+    def practise(self, aim: Aim, now_ns: int) -> int:
+        """Everything that `fire` does, but the sending; answers how long the frame would be."""
+        ...
+
+
+class Shot:
+    """One position's stop, and the order that it would make.
+
+    Attributes:
+        text: the stop as its prices are written; `is_long`: whether lower prices are beyond it.
+    """
+
+    __slots__ = (
+        "_aim",
+        "_gunner",
+        "_high",
+        "_level",
+        "_low",
+        "_machine",
+        "_market",
+        "_stop_x",
+        "is_long",
+        "text",
+    )
+
+    def __init__(self, machine: Machine, market: Market, aim: Aim, gunner: Gunner) -> None:
+        self._machine = machine
+        self._market = market
+        self._aim = aim
+        self._gunner = gunner
+        self._stop_x = machine.stop.x
+        self.is_long = machine.side == "LONG"
+        self.text = _as_written(machine, market)
+        self._level = double(self.text)
+        # Of two prices within these, none is a suspicious distance from the other.
+        quote = market.quote()
+        price = self._level if quote is None else quote.long_double
+        self._low, self._high = market.never_far(price)
+
+    def is_of(self, machine: Machine) -> bool:
+        """Whether it is this machine's, and still holds."""
+        return self._machine is machine and self.holds
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is still what the position's stop would make."""
+        machine = self._machine
+        orders = machine.orders
+        return (
+            machine.stop.x is self._stop_x
+            and orders.state is State.WATCHING
+            and orders.rest is None
+            and orders.partial is None
+            and orders.quantity is self._aim.quantity
+            and orders.number == self._aim.number
+        )
+
+    def fire(self, price: str, tick_id: int, t_event_ms: int, now_ns: int) -> bool:
+        """Sends the order if this tick surely makes the engine close everything for the stop.
+
+        Args:
+            price: the tick's, as it came.
+            tick_id: its id.
+            t_event_ms: its exchange time.
+            now_ns: its receive time, before which nothing is due.
+        """
+        market = self._market
+        if (
+            len(price) > SHORT_CHARS_MAX
+            or not market.last_id < tick_id < market.id_end
+            or not market.since_ms <= t_event_ms < market.until_ms
+            or market.suspect is not None
+            or market.awaited
+            or len(market.machines) != 1
+            or market.machines[0] is not self._machine
+            or not self.holds
+        ):
+            return False
+        try:
+            value, last = double(price), double(market.text)
+        except ValueError:
+            return False
+        if not self._low < value < self._high or not self._low < last < self._high:
+            return False
+        if value >= self._level if self.is_long else value <= self._level:
+            return False
+        return self._gunner.fire(self._aim, now_ns)
+
+    def rehearse(self, now_ns: int) -> int:
+        """Does all but send, so that the code that fires stays warm. Answers how long the frame is; 0 for none."""
+        market = self._market
+        # At the stop, not beyond it: looked at to the last question, which says no.
+        fired = self.fire(self.text, market.last_id + 1, market.t_event_ms, now_ns)
+        assert not fired
+        return self._gunner.practise(self._aim, now_ns)
+
+
+class Shots:
+    """The shots of every position that can have one.
+
+    Attributes:
+        last, mark: by symbol, of the positions that look at this source.
+    """
+
+    def __init__(self, engine: Engine, gunner: Gunner, order_ids: OrderIds) -> None:
+        """Aims at nothing yet.
+
+        Args:
+            engine: whose positions.
+            gunner: builds and fires.
+            order_ids: names orders as the engine does.
+        """
+        self._engine = engine
+        self._gunner = gunner
+        self._order_ids = order_ids
+        self._turn: Iterator[Shot] = iter(())
+        self.last: dict[str, Shot] = {}
+        self.mark: dict[str, Shot] = {}
+
+    def aim(self) -> None:
+        """Aims anew where something has changed; called every few milliseconds, between ticks."""
+        kept: dict[Source, dict[str, Shot]] = {"last": self.last, "mark": self.mark}
+        held: dict[Source, set[str]] = {"last": set(), "mark": set()}
+        for machine in self._engine.positions.values():
+            source = machine.plan.trigger
+            if source == "book":
+                continue
+            market = self._engine.market(source, machine.symbol)
+            if market is None or len(market.machines) != 1:
+                continue
+            shot = kept[source].get(machine.symbol)
+            if shot is None or not shot.is_of(machine):
+                kept[source].pop(machine.symbol, None)
+                shot = self._aimed(machine, market)
+            if shot is not None:
+                kept[source][machine.symbol] = shot
+                held[source].add(machine.symbol)
+        for name, shots in kept.items():
+            if len(shots) > len(held[name]):
+                for symbol in set(shots) - held[name]:
+                    del shots[symbol]
+
+    def rehearse(self, now_ns: int) -> None:
+        """Practises one of the shots, in turn."""
+        shot = next(self._turn, None)
+        if shot is None:
+            self._turn = iter([*self.last.values(), *self.mark.values()])
+            shot = next(self._turn, None)
+        if shot is not None:
+            shot.rehearse(now_ns)
+
+    def _aimed(self, machine: Machine, market: Market) -> Shot | None:
+        orders = machine.orders
+        if orders.state is not State.WATCHING or not market.text or not machine.stop_fires_at_once:
+            return None
+        order_id = self._order_ids(
+            machine.symbol,
+            machine.side,
+            machine.opened_ns,
+            machine.epoch,
+            orders.number + 1,
+            0,
+        )
+        aim = self._gunner.aim(machine, order_id)
+        return None if aim is None else Shot(machine, market, aim, self._gunner)
+
+
+def _as_written(machine: Machine, market: Market) -> str:
+    """The stop with as many decimals as the market's prices have: texts of one length compare like numbers."""
+    whole, _, part = text(machine.stop_price).partition(".")
+    places = len(market.text.partition(".")[2])
+    return f"{whole}.{part.ljust(places, '0')}" if places else whole
