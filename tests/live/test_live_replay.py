@@ -58,7 +58,7 @@ def test_sweep(seed: int, tmp_path: Path) -> None:
 
 
 def test_a_tape_that_was_cut_into_parts_replays_as_one(tmp_path: Path) -> None:
-    record = {"enabled": True, "min_free_disk": "1KB", "rotate_size": "120KB"}
+    record = {"enabled": True, "min_free_disk": "1KB", "rotate_size": "300KB"}
     story = Story(
         act=trading(seed=3, seconds=300),
         folder=tmp_path,
