@@ -11,6 +11,7 @@ from typing import Final
 from reactor.config import Config
 from reactor.core.decisions import Closed, Decision, Opened
 from reactor.core.market import Source
+from reactor.core.sizing import wants_input
 from reactor.errors import BudgetExhausted, RestFailed
 from reactor.shell.feeds.market_feed import MarketFeed
 from reactor.shell.guard import Guard, streams_for
@@ -19,6 +20,7 @@ from reactor.shell.plan_choice import SIDES, PlanChoice
 from reactor.shell.rest.client import RestClient, failure_of
 from reactor.shell.rest.contracts import Contracts
 from reactor.shell.rest.warm_up import Need, WarmUp, need_of
+from reactor.shell.rest_seam import Purpose
 from reactor.shell.steering_needs import needs_beside
 
 PRICE_PATHS: Final[dict[Source, tuple[str, int]]] = {
@@ -34,6 +36,12 @@ over a hole is no ATR. Beyond it, the one that was open longest ago is let go, a
 
 PRICE_AGAIN_S: Final = 2.0
 """Before a first price that could not be read is asked for again."""
+
+FACT_PATHS: Final[dict[str, tuple[str, int, Purpose, bool]]] = {
+    "volume_24h": ("/fapi/v1/ticker/24hr", 1, "history", False),
+    "leverage": ("/fapi/v1/symbolConfig", 5, "account", True),
+}
+"""Where an input of ladder rules is read, what that weighs, what it is for, and whether it is signed."""
 
 WARM_S: Final = 2.0
 """How long the first price of a position waits for candles; its fallback stop protects it meanwhile."""
@@ -82,6 +90,7 @@ class Watching:
         self._say = say
         self._kept: dict[str, None] = {}
         self._candles: set[Need] = set()
+        self._told_facts: set[str] = set()
         self._priced: set[tuple[str, Source]] = set()
         self._refused: set[str] = set()
         self._gap_since_ns = 0
@@ -158,6 +167,9 @@ class Watching:
             self._candles.add(need)
             self._warm_up.want(need)
         new = sorted(self._sources() - self._priced)
+        for symbol in sorted({symbol for symbol, _ in new} - self._told_facts):
+            self._told_facts.add(symbol)
+            await self._facts(symbol)
         if new:
             await self._warm_up.until_warm(WARM_S)
         for symbol, source in new:
@@ -169,6 +181,25 @@ class Watching:
                 asyncio.get_running_loop().call_later(PRICE_AGAIN_S, self._wake.set)
             if problem:
                 self._say(f"{symbol}: no first price: {problem}; the stream will bring it")
+
+    async def _facts(self, symbol: str) -> None:
+        """Reads what ladder rules of the symbol's plans ask for, once: they size a position when it opens."""
+        plans = [self._plans.plan_for(symbol, side) for side in SIDES]
+        plans += self._plans.steering().possible_plans(symbol)
+        for name, (path, weight, purpose, signed) in FACT_PATHS.items():
+            if not any(wants_input(plan, name) for plan in plans):
+                continue
+            try:
+                answer = await self._rest.get(
+                    path, {"symbol": symbol}, weight=weight, purpose=purpose, signed=signed
+                )
+            except (RestFailed, BudgetExhausted) as error:
+                self._say(
+                    f"{symbol}: {name} is not known ({error}); rules that ask for it are left out"
+                )
+                continue
+            if failure_of(answer) is None:
+                self._guard.rest(answer)
 
     async def _price(self, symbol: str, source: Source) -> str:
         """Reads one price; answers why there is none, empty where there is one."""
