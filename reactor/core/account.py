@@ -141,17 +141,6 @@ class AccountBook(AccountKnowledge):
                 self._tell(report, position_side, out)
         return out
 
-    def _is_after_close(self, symbol: str, side: Side, position_side: str) -> bool:
-        """Whether what is known of a position can be younger than the full close that is in flight.
-
-        A close that is filled changes the position, and the exchange's time of it: what still has the time of
-        before is a stale answer.
-        """
-        machine = self._engine.positions.get((symbol, side))
-        full = None if machine is None else machine.orders.full
-        changed_ns = self._changed_ns.get((symbol, position_side))
-        return full is None or changed_ns is None or changed_ns >= full.exit.t_ns
-
     def on_snapshot_end(
         self,
         symbols: set[str] | None,
