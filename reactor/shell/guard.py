@@ -42,6 +42,7 @@ from reactor.core.machine import Machine
 from reactor.core.market import Market, Source
 from reactor.errors import DecodeError, InvariantError
 from reactor.shell.inbox import Command, Link, StreamRoute
+from reactor.shell.later_writer import LaterWriter
 from reactor.shell.position_view import position_seen
 from reactor.shell.pump import Pump
 from reactor.shell.recorded import PolicyLine
@@ -134,6 +135,7 @@ class Guard:
         # The engine's share of it, so that a quiet tick compares integers and asks nobody.
         self._engine_due_ns = NEVER_NS
         self._writer: Writer | None = None
+        self._later: LaterWriter | None = None
         self._sender: Sender | None = None
         self._stopping = False
         self._ended = False
@@ -162,6 +164,14 @@ class Guard:
         """Gives it what sends and what records; a dry run has no sender."""
         self._sender = sender
         self._writer = writer
+
+    def write_later(self) -> Callable[[], None]:
+        """Has what is recorded wait until the function that this answers with is called, every few milliseconds."""
+        if self._writer is None:
+            return _nothing
+        self._later = LaterWriter(self._writer)
+        self._writer = self._later
+        return self._later.drain
 
     # The way in -------------------------------------------------------------------------------
 
@@ -588,10 +598,16 @@ class Guard:
         self._write(t_ns, "link", msgspec.json.encode(Link(stream="process", state="ended")))
         if decisions:
             self._act(decisions, t_ns, 0, None)
+        if self._later is not None:
+            self._later.drain()
         self._stopping = self._ended = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _nothing() -> None:
+    return None
 
 
 def known_mark(guard: Guard, symbol: str) -> Decimal | None:

@@ -19,7 +19,7 @@ YOUNG_MAX: Final = 20_000
 some thousands, and should not be looked through while the next price waits."""
 
 AIM_S: Final = 0.002
-"""How often shots are aimed anew, and one is signed for practice: a few microseconds."""
+"""How often shots are aimed anew, one is signed for practice, and what was received is written down."""
 
 
 async def stay_quick(
@@ -70,6 +70,7 @@ async def _keep_ready(
     rehearsal = Rehearsal(order_ids=order_ids("rehearsal"), build=gateway.rehearse)
     shots = Shots(guard.pump.engine, gateway, order_ids(config.instance))
     guard.shots_last, guard.shots_mark = shots.last, shots.mark
+    write_down = guard.write_later()
     rehearsed_s = 0.0
     loop = asyncio.get_running_loop()
     while True:
@@ -89,6 +90,7 @@ async def _keep_ready(
             if loop.time() >= rehearsed_s + every_s:
                 rehearsed_s = loop.time()
                 rehearsal.once()
+        write_down()
         await asyncio.sleep(AIM_S)
 
 

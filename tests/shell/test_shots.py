@@ -1,6 +1,7 @@
 """An order that is fired ahead is the order that the engine then decides: on any prices, however stale the aim."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -106,7 +107,7 @@ class Range:
 
 
 @pytest.mark.parametrize(("side", "through"), [("LONG", "989.9"), ("SHORT", "1010.1")])
-def test_the_tick_beyond_the_stop_finds_its_order_gone(side, through):
+def test_the_tick_beyond_the_stop_finds_its_order_gone(side: Side, through: str) -> None:
     range_ = Range(side)
     range_.tick("1000.0")
     range_.shots.aim()
@@ -130,14 +131,16 @@ def test_the_tick_beyond_the_stop_finds_its_order_gone(side, through):
         pytest.param("", "989.9", {"ms": 400_000}, id="a tick that closes a candle"),
     ],
 )
-def test_what_is_not_sure_is_left_to_the_engine(more, price, tick):
+def test_what_is_not_sure_is_left_to_the_engine(
+    more: str, price: str, tick: dict[str, int]
+) -> None:
     range_ = Range(more=more)
     range_.tick("1000.0")
     range_.shots.aim()
     assert range_.tick(price, **tick)[0] == []
 
 
-def test_a_stop_that_moved_is_not_fired_by_its_old_aim():
+def test_a_stop_that_moved_is_not_fired_by_its_old_aim() -> None:
     range_ = Range()
     range_.tick("1000.0")
     range_.shots.aim()
@@ -146,7 +149,7 @@ def test_a_stop_that_moved_is_not_fired_by_its_old_aim():
     assert range_.tick("989.0")[0] == []
 
 
-def test_practice_fires_nothing():
+def test_practice_fires_nothing() -> None:
     range_ = Range()
     range_.tick("1000.0")
     range_.shots.aim()
@@ -173,7 +176,9 @@ steps = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(["LONG", "SHORT"]), st.lists(steps, max_size=40))
-def test_whatever_is_fired_is_decided_by_the_same_tick(side, story):
+def test_whatever_is_fired_is_decided_by_the_same_tick(
+    side: Side, story: list[tuple[Any, ...]]
+) -> None:
     range_ = Range(side)
     range_.tick("1000.0")
     range_.shots.aim()

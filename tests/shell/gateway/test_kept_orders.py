@@ -56,7 +56,9 @@ def an_exit(quantity: Decimal, side: Side, number: int) -> Exit:
         max_size=12,
     )
 )
-def test_kept_orders_are_the_orders(wanted):
+def test_kept_orders_are_the_orders(
+    wanted: list[tuple[Decimal, Side, bool, SymbolFilters | None]],
+) -> None:
     kept = MarketOrders()
     for number, (quantity, side, hedge, filters) in enumerate(wanted):
         exit_ = an_exit(quantity, side, number)
@@ -67,7 +69,7 @@ def test_kept_orders_are_the_orders(wanted):
 
 
 @pytest.mark.parametrize("changed", ["quantity", "mode", "rules"])
-def test_what_was_prepared_is_not_used_where_it_does_not_hold(changed):
+def test_what_was_prepared_is_not_used_where_it_does_not_hold(changed: str) -> None:
     kept = MarketOrders()
     kept.prepare("BTCUSDT", "LONG", Decimal("0.45"), hedge=False, filters=SPLIT)
     exit_ = an_exit(Decimal("0.46") if changed == "quantity" else Decimal("0.45"), "LONG", 1)
@@ -77,7 +79,7 @@ def test_what_was_prepared_is_not_used_where_it_does_not_hold(changed):
     assert ("positionSide" in order) is hedge
 
 
-def test_an_order_that_left_is_nobody_elses():
+def test_an_order_that_left_is_nobody_elses() -> None:
     kept = MarketOrders()
     exit_ = an_exit(Decimal("0.4"), "LONG", 1)
     (order,) = kept.orders(exit_, hedge=False, filters=SPLIT)
