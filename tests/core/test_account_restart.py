@@ -243,3 +243,30 @@ def test_a_restarted_process_judges_fills_by_when_the_epoch_opened() -> None:
     assert after.engine.positions[SYMBOL, "LONG"] is machine
     missed(after, 60, "2", trade(40, "-2"), trade(50, "2"))
     assert after.engine.positions[SYMBOL, "LONG"] is not machine
+
+
+# What is asked of it ----------------------------------------------------------------------------------
+
+
+def test_whether_an_order_is_the_full_close_of_an_open_epoch() -> None:
+    session = Session()
+    session.report(0, "2")
+    assert not session.book.is_closing(SYMBOL, "x")
+    session.hear(session.engine.close(SYMBOL, "LONG", t_ns=START_NS + SECOND_NS))
+    order = session.engine.positions[SYMBOL, "LONG"].orders.full
+    assert order is not None
+    assert session.book.is_closing(SYMBOL, order.exit.order_id)
+    assert not session.book.is_closing(SYMBOL, "x")
+    assert not session.book.is_closing("ETHUSDT", order.exit.order_id)
+
+
+def test_a_session_adopts_until_it_has_looked_once() -> None:
+    session = Session()
+    assert session.book.adopts
+    session.book.on_snapshot_end({SYMBOL}, listed=set(), t_ns=START_NS)
+    assert session.book.adopts
+    session.book.on_snapshot_end(None, listed=set(), t_ns=START_NS)
+    assert not session.book.adopts
+    later = Session()
+    later.book.stop_adopting()
+    assert not later.book.adopts
