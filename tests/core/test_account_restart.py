@@ -262,11 +262,11 @@ def test_whether_an_order_is_the_full_close_of_an_open_epoch() -> None:
 
 def test_a_session_adopts_until_it_has_looked_once() -> None:
     session = Session()
-    assert session.book.adopts
-    session.book.on_snapshot_end({SYMBOL}, listed=set(), t_ns=START_NS)
-    assert session.book.adopts
-    session.book.on_snapshot_end(None, listed=set(), t_ns=START_NS)
-    assert not session.book.adopts
+    told = [session.book.adopts]
+    for symbols in ({SYMBOL}, None):
+        session.book.on_snapshot_end(symbols, listed=set(), t_ns=START_NS)
+        told.append(session.book.adopts)
+    assert told == [True, True, False]
     later = Session()
     later.book.stop_adopting()
     assert not later.book.adopts
