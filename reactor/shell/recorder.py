@@ -126,8 +126,8 @@ class Recorder:
             return
         if tape.full:
             self._rotate(t_ns)
-            if self._tape is not None:
-                self._tape.write(t_ns, channel, message, direction)
+            if self._tape is not None and not self._tape.write(t_ns, channel, message, direction):
+                self._tell_lost(channel, len(message), t_ns)
         else:
             self._stop(tape.stopped or "cannot be written", t_ns)
 
@@ -210,6 +210,16 @@ class Recorder:
             return self._free_bytes(self._folder)
         except OSError:
             return 0
+
+    def _tell_lost(self, channel: Channel, bytes_: int, now_ns: int) -> None:
+        """A message that no tape can hold: a replay of this session will not be exact, and that is said."""
+        text = (
+            f"a message of {bytes_} bytes ({channel}) is larger than record.rotate_size allows and is not on the"
+            " tape; a replay may differ from here on"
+        )
+        self._audit.publish(
+            AlarmRaised(kind="recording_lost", text=text, key="tape_lost"), t_ns=now_ns
+        )
 
     def _stop(self, reason: str, now_ns: int) -> None:
         self.stopped = reason

@@ -120,3 +120,11 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"record\.dir"):
         Room(tmp_path / "file" / "tapes")
+
+
+def test_a_message_that_no_tape_can_hold_is_said_to_be_lost(tmp_path: Path) -> None:
+    room = Room(tmp_path, rotate_size="20KB")
+    room.recorder.write(START_NS + 1, "rest", b'{"body":"%b"}' % (b"x1" * 30_000))
+    room.recorder.write(START_NS + 2, "market", FRAME % 1)
+    room.recorder.close(START_NS + 3)
+    assert [text for text in room.alarms if "larger than record.rotate_size" in text]

@@ -33,6 +33,9 @@ LINGER_S: Final = 1.0
 UNREACHABLE_CEILING_S: Final = 0.8
 """While nobody answers, the network is away, and prices should be back within a second of it. Such attempts
 do not reach the exchange, so that they cannot count against us there."""
+SERVER_FAULT: Final = 500
+FAULT_CEILING_S: Final = 2.0
+"""Where it has a fault of its own (maintenance, overload): on average one attempt a second, 300 in five minutes."""
 REFUSED_CEILING_S: Final = 5.0
 """Where it answers and then refuses or hangs up."""
 BANNED_CEILING_S: Final = 60.0
@@ -353,6 +356,8 @@ class Supervisor(abc.ABC, Generic[C]):
         status = http_status(error)
         if status in _BANNED:
             return BANNED_CEILING_S
+        if status >= SERVER_FAULT:
+            return FAULT_CEILING_S
         is_unreachable = isinstance(error, ConnectFailed | RestNotSent) and not status
         return UNREACHABLE_CEILING_S if is_unreachable else REFUSED_CEILING_S
 
