@@ -6,6 +6,7 @@ under virtual time.
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -20,14 +21,21 @@ class Clock(Protocol):
 class SystemClock:
     """Wall-clock time, read once and carried on by the monotonic clock: NTP steps cannot reorder a tape."""
 
-    __slots__ = ("_offset_ns",)
+    __slots__ = ("offset_ns",)
 
     def __init__(self) -> None:
-        self._offset_ns = time.time_ns() - time.monotonic_ns()
+        self.offset_ns = time.time_ns() - time.monotonic_ns()
 
     def now_ns(self) -> int:
         """Nanoseconds since the Unix epoch; never runs backwards."""
-        return self._offset_ns + time.monotonic_ns()
+        return self.offset_ns + time.monotonic_ns()
+
+
+def parts_of(clock: Clock) -> tuple[int, Callable[[], int]]:
+    """A clock as an offset and what it is added to, in nanoseconds: on the tick path a call less for each tick."""
+    if type(clock) is SystemClock:
+        return clock.offset_ns, time.monotonic_ns
+    return 0, clock.now_ns
 
 
 class LoopClock:

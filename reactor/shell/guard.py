@@ -25,7 +25,7 @@ from reactor.binance.market_messages import (
     is_market_trade,
 )
 from reactor.binance.messages import FAULTS
-from reactor.clock import Clock
+from reactor.clock import Clock, parts_of
 from reactor.config import Config
 from reactor.core.decisions import (
     Alarm,
@@ -126,7 +126,7 @@ class Guard:
         self.pump = pump
         self._engine = pump.engine
         self._clock = clock
-        self._clock_ns = clock.now_ns
+        self._offset_ns, self._ticking_ns = parts_of(clock)
         self._audit = audit
         self._config = config
         self._loop = loop
@@ -179,8 +179,9 @@ class Guard:
         """Takes a frame of a market or public socket, in its read callback."""
         if self._stopping:
             return
-        t_ns = self._clock_ns()
-        t_ns = max(t_ns, self._last_ns)
+        t_ns = self._offset_ns + self._ticking_ns()
+        if t_ns < self._last_ns:  # noqa: PLR1730 - `max` takes three times as long
+            t_ns = self._last_ns
         self._last_ns = t_ns
         pump = self.pump
         try:
