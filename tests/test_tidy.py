@@ -57,7 +57,6 @@ LINES_PER_LONG_MODULE_MAX = 720
 LONG_MODULES = {
     "reactor/shell/guard.py": "the one door: everything that comes in, decided, sent and told in one place",
     "reactor/core/engine.py": "what opens, steers and ends epochs; the tick path is in ticks.py",
-    "reactor/core/machine.py": "the order of the rules, and what is not a tick, in one place",
     "reactor/core/orders.py": "every way in which an order may be sent or end, in one place",
 }
 """Modules that may be somewhat longer, each with its reason."""

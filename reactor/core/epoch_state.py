@@ -13,11 +13,12 @@ import msgspec
 
 from reactor.core.break_even import BreakEvenState
 from reactor.core.decisions import Side, StopKind
+from reactor.core.epoch import RulesState
 from reactor.core.guards import GuardsState
 from reactor.core.in_flight import OrdersState
 from reactor.core.ladder import Filters, LadderState
 from reactor.core.lifecycle import EXITING
-from reactor.core.machine import Machine, RulesState
+from reactor.core.machine import Machine
 from reactor.core.orders import Fills, OrderIds, Orders, plain_order_id
 from reactor.core.plan import Plan
 from reactor.core.stop import StopState

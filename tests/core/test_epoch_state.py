@@ -176,10 +176,15 @@ value = ["BULL", "BEAR"]
 """
 
 
+def slots_of(part: type) -> list[str]:
+    """Every slot of a class, those of its bases too."""
+    return [slot for base in part.__mro__ for slot in getattr(base, "__slots__", ())]
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_every_slot_is_saved_or_derived(part: Any) -> None:
     saved = saved_fields()[part]
-    slots = set(part.__slots__)
+    slots = set(slots_of(part))
     named = {slot for slot in slots if slot in saved or slot.removeprefix("_") in saved}
     assert slots - named - set(DERIVED[part]) == set(), "neither saved nor derived"
     assert set(DERIVED[part]) - slots == set(), "derived, but there is no such slot"
@@ -195,7 +200,7 @@ def differences(one: Any, other: Any, path: str = "machine") -> list[str]:
         return differences(one.side, other.side, f"{path}.side")
     if isinstance(one, PARTS):
         found = []
-        for slot in type(one).__slots__:  # type: ignore[attr-defined]
+        for slot in slots_of(type(one)):  # type: ignore[attr-defined]
             if (type(one), slot) not in NOT_COMPARED:
                 found += differences(getattr(one, slot), getattr(other, slot), f"{path}.{slot}")
         return found
