@@ -200,7 +200,7 @@ def differences(one: Any, other: Any, path: str = "machine") -> list[str]:
         return differences(one.side, other.side, f"{path}.side")
     if isinstance(one, PARTS):
         found = []
-        for slot in slots_of(type(one)):  # type: ignore[attr-defined]
+        for slot in slots_of(type(one)):
             if (type(one), slot) not in NOT_COMPARED:
                 found += differences(getattr(one, slot), getattr(other, slot), f"{path}.{slot}")
         return found
