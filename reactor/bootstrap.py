@@ -137,7 +137,9 @@ async def live(
             data_dir=Path(config.data_dir),
             say=tell,
         )
-        at = await oversight.serve(GuardSteering(lambda: process.guard))
+        at = await oversight.serve(
+            GuardSteering(lambda: process.guard, on_policy=process.keep_policy)
+        )
         if at:
             tell(f"status, metrics and control at {at}")
 

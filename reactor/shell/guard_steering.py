@@ -16,9 +16,20 @@ from reactor.shell.recorded import PolicyLine
 class GuardSteering:
     """What an operator may tell a guard. Every method answers with a line that says what was done."""
 
-    def __init__(self, guard: Callable[[], Guard]) -> None:
-        """Steers the guard that this gives, which is there once the process has started."""
+    def __init__(
+        self,
+        guard: Callable[[], Guard],
+        *,
+        on_policy: Callable[[PolicyLine], None] = lambda _line: None,
+    ) -> None:
+        """Steers a guard.
+
+        Args:
+            guard: gives it; it is there once the process has started.
+            on_policy: told every policy from outside, so that a restart knows it.
+        """
         self._find = guard
+        self._on_policy = on_policy
 
     @property
     def _guard(self) -> Guard:
@@ -92,6 +103,7 @@ class GuardSteering:
             expires_ms=self._guard.ms_from_now(wish.for_s),
         )
         self._guard.policy(line)
+        self._on_policy(line)
         where = "every symbol" if wish.symbol == "*" else line.symbol
         what = " ".join(word for word in (wish.mode, wish.regime) if word)
         if not what:

@@ -15,6 +15,7 @@ from reactor.shell.assembly import StartState
 from reactor.shell.guard import Guard
 from reactor.shell.journal.journal import Journal
 from reactor.shell.plan_choice import PlanChoice
+from reactor.shell.recorded import PolicyLine
 from reactor.shell.recorder import Recorder
 from reactor.shell.tape_format import LiveSession
 
@@ -57,6 +58,7 @@ class Keeping:
         self._saved: dict[tuple[str, Side], EpochState] = {}
         self._trades: dict[str, int] = {}
         self._virtual: dict[str, str] = {}
+        self._policies: dict[str, PolicyLine] = {}
         self.recorder: Recorder | None = None
         self.seen_ms: dict[str, int] = {}
         self.gaps: Callable[[], Mapping[tuple[str, Source], int]] = dict
@@ -128,6 +130,24 @@ class Keeping:
         if seen != self.seen_ms:
             self.seen_ms = seen
             self._journal.put_note("seen", orjson.dumps(seen).decode())
+
+    def keep_policy(self, line: PolicyLine) -> None:
+        """Writes down a policy from outside, until it expires or is taken back."""
+        key = f"{line.symbol}:{line.side}"
+        self._policies.pop(key, None)
+        if line.mode is not None or line.regime is not None:
+            self._policies[key] = line
+        written = msgspec.json.encode(list(self._policies.values())).decode()
+        self._journal.put_note("policies", written)
+
+    def left_policies(self, *, now_ms: int) -> list[PolicyLine]:
+        """The policies from outside that the process before was told, and that still hold."""
+        written = self._journal.load().notes.get("policies", "[]")
+        try:
+            left = msgspec.json.decode(written, type=list[PolicyLine])
+        except msgspec.DecodeError:
+            return []
+        return [line for line in left if line.expires_ms is None or line.expires_ms > now_ms]
 
     def _save_trades(self) -> None:
         newest_ms = self._guard.pump.account.newest_trade_ms

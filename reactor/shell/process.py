@@ -47,7 +47,7 @@ from reactor.shell.keeping import Keeping
 from reactor.shell.parts import Listening, Outside, Sending, listening, sending
 from reactor.shell.plan_choice import PlanChoice
 from reactor.shell.protecting import Protecting
-from reactor.shell.recorded import filters_of
+from reactor.shell.recorded import PolicyLine, filters_of
 from reactor.shell.recorder import Recorder
 from reactor.shell.recovering import recover
 from reactor.shell.rest.account_setup import AccountSetup, read_account_setup
@@ -156,6 +156,10 @@ class LiveProcess:
         self._part_ended = asyncio.Event()
         self._ended_by = "asked to"
         self._notes: Counter[str] = Counter()
+
+    def keep_policy(self, line: PolicyLine) -> None:
+        """Writes a policy from outside down, for a restart."""
+        self.keeping.keep_policy(line)
 
     # The whole life ---------------------------------------------------------------------------
 
@@ -410,6 +414,9 @@ class LiveProcess:
                 await self._private_up.wait()
         except TimeoutError:
             self._say("the user-data stream is not up yet; positions are taken up without it")
+        for line in self.keeping.left_policies(now_ms=self._clock.now_ns() // 1_000_000):
+            self.guard.policy(line)
+            self.keeping.keep_policy(line)
         for state in start.epochs:
             self._doubt(state)
         self.reconciler.gap("start")
