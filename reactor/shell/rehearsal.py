@@ -1,4 +1,4 @@
-"""Keeps the way of an order warm: a stop fires a few hundred times a minute, on paper, and nothing is sent.
+"""Keeps the way of an order warm: a stop fires on paper, many times a minute, and nothing is sent.
 
 Between two exits a processor forgets: the code that decides, builds and signs an order is out of its caches by
 the time at which it matters, and runs several times slower than it could. So a position that exists nowhere is
@@ -22,8 +22,8 @@ from reactor.core.ladder import Filters
 from reactor.core.orders import Fills, OrderIds
 from reactor.core.plan import Plan, plan_from_toml
 
-EVERY_S: Final = 0.005
-"""How often. A rehearsal takes some 0.1 ms, so this is two hundredths of a processor."""
+EVERY_S: Final = 0.05
+"""How often. A rehearsal takes a few tenths of a millisecond, so this is under a hundredth of a processor."""
 
 SYMBOL: Final = "REHEARSAL"
 SIDE: Final[Side] = "LONG"
