@@ -33,6 +33,7 @@ PORTABLE: Final = Setup("portable", transport="websockets")
 REST: Final = Setup("rest", over="rest")
 ASYNCIO: Final = Setup("asyncio", loop="asyncio")
 BARE: Final = Setup("bare", bare=True)
+UNREHEARSED: Final = Setup("unrehearsed", rehearses=False)
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -64,6 +65,7 @@ CASES: Final = (
     Case("rest", "orders over REST", REST, WARM),
     Case("asyncio", "asyncio's own loop", ASYNCIO, WARM),
     Case("bare", "no tape, no metrics", BARE, WARM),
+    Case("unrehearsed", "as cold, rehearse_ms = 0", UNREHEARSED, COLD, orders=15),
 )
 TICKS: Final = "ticks"
 """The name under which `--cases` knows the CPU time of quiet ticks."""

@@ -129,7 +129,7 @@ class LatencyOutcome(msgspec.Struct, kw_only=True):
     @property
     def noise(self) -> float:
         """The floor's own spread over every round in which it did the same: the commonest tick pattern's."""
-        names = {"cold", "burst", "tls"}
+        names = {"cold", "burst", "tls", "unrehearsed"}
         medians = [
             m for case in self.cases if case.name not in names for m in case.floor_medians_us
         ]

@@ -43,6 +43,7 @@ class Setup(msgspec.Struct, frozen=True):
         name: what it is called.
         transport, loop, over: of its configuration.
         tls: whether it connects with TLS. `busy`: whether it polls without sleeping.
+        rehearses: whether the order's way is kept warm.
         bare: whether recording, metrics and the exchange-side stop are left out.
         symbols: how many positions it guards.
     """
@@ -54,6 +55,7 @@ class Setup(msgspec.Struct, frozen=True):
     tls: bool = False
     busy: bool = False
     bare: bool = False
+    rehearses: bool = True
     symbols: int = 1
 
 
@@ -137,6 +139,7 @@ def _configuration(setup: Setup, standin: StandIn, folder: Path) -> str:
     scheme, port = ("https", standin.tls_port) if setup.tls else ("http", standin.port)
     symbols = ", ".join(f'"{name}"' for name in bench_symbols(setup.symbols))
     shipped = str(not setup.bare).lower()
+    rehearse = "" if setup.rehearses else "rehearse_ms = 0\n"
     busy = "busy_poll = true\n" if setup.busy else ""
     return f"""\
 mode = "live"
@@ -147,7 +150,7 @@ data_dir = "{folder / "data"}"
 include = [{symbols}]
 [orders]
 over = "{setup.over}"
-[streams]
+{rehearse}[streams]
 transport = "{setup.transport}"
 loop = "{setup.loop}"
 blind_ms = 600000

@@ -7,6 +7,7 @@ from threading import Event, Thread
 
 import pytest
 
+from reactor.bench import network
 from reactor.bench.network import bench_network
 from reactor.errors import ConfigError
 from reactor.sim.exchange import Settings
@@ -48,6 +49,7 @@ def exchange() -> Iterator[str]:
 def test_everything_is_measured(exchange: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BINANCE_API_KEY", "sim-key")
     monkeypatch.setenv("BINANCE_API_SECRET", "sim-secret")
+    monkeypatch.setattr(network, "EVENTS", 2)
     outcome = bench_network(name=f"sim:{exchange}", rounds=2, beside_loopback=False)
     assert {name for name, span in outcome.spans.items() if span.problem} == set()
     assert outcome.spans["ping"].count == 2
