@@ -212,6 +212,7 @@ class Guard:
             self._take(route, message, t_ns)
             return
         except (InvariantError, AssertionError) as error:
+            self._write(t_ns, route, message)
             self._broken(error, t_ns, symbol=frame.s)
             return
         if decisions:

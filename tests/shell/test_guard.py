@@ -105,8 +105,10 @@ async def test_a_broken_invariant_stops_that_symbol_alone(monkeypatch: pytest.Mo
         raise InvariantError("BTCUSDT: more than is open")
 
     monkeypatch.setattr(type(machine.orders), "want_full", broken)
+    before = len(room.tape.lines)
     room.tick("99")
     monkeypatch.undo()
+    assert room.tape.channels[before:] == ["market in"], "what broke it is on the tape"
     assert room.guard.faulted == {"BTCUSDT": "BTCUSDT: more than is open"}
     assert [alarm.kind for alarm in room.alarms] == ["invariant"]
     lines = len(room.tape.lines)
