@@ -18,7 +18,7 @@ YOUNG_MAX: Final = 20_000
 """New objects until the collector looks at them. Ticks make none that it tracks; what an exit is followed by makes
 some thousands, and should not be looked through while the next price waits."""
 
-AIM_S: Final = 0.005
+AIM_S: Final = 0.002
 """How often shots are aimed anew, one is signed for practice, and what was received is written down."""
 
 

@@ -22,8 +22,8 @@ from reactor.core.ladder import Filters
 from reactor.core.orders import Fills, OrderIds
 from reactor.core.plan import Plan, plan_from_toml
 
-EVERY_S: Final = 0.05
-"""How often. A rehearsal takes a few tenths of a millisecond, so this is under a hundredth of a processor."""
+EVERY_S: Final = 0.02
+"""How often. A rehearsal takes a few tenths of a millisecond, so this is one or two hundredths of a processor."""
 
 SYMBOL: Final = "REHEARSAL"
 SIDE: Final[Side] = "LONG"
