@@ -174,7 +174,7 @@ def test_what_a_dry_run_sold_is_adopted_anew_by_a_live_one(tmp_path: Path) -> No
         world.price("BTCUSDT", "80000")
         world.open("BTCUSDT", "0.5")
         await asyncio.sleep(10)
-        world.price("BTCUSDT", "80900")
+        world.price("BTCUSDT", "80420")
         await asyncio.sleep(10)
         assert machine(world).orders.quantity < Decimal("0.5"), "a rung, virtually"
 
