@@ -54,12 +54,25 @@ async def stay_quick(
         there = parts()
         if there is None:
             await loop.create_future()
-        else:
+        elif config.orders.fire_ahead:
             await _keep_ready(config, audit, clock, *there)
+        else:
+            await _rehearse(config, there[1])
     finally:
         gc.unfreeze()
         if busy is not None:
             busy.end()
+
+
+async def _rehearse(config: Config, gateway: Gateway) -> None:
+    """Builds and signs made-up exits now and then, until cancelled."""
+    rehearsal = Rehearsal(order_ids=order_ids("rehearsal"), build=gateway.rehearse)
+    every_s = config.orders.rehearse_ms / 1000
+    if not every_s:
+        await asyncio.get_running_loop().create_future()
+    while True:
+        rehearsal.once()
+        await asyncio.sleep(every_s)
 
 
 async def _keep_ready(
