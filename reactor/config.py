@@ -77,7 +77,7 @@ class OrdersConfig(_Table, frozen=True, kw_only=True):
     recv_window_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 5000
     cancel_blocking: bool = True
     answer_timeout_ms: Annotated[int, msgspec.Meta(ge=100, le=60_000)] = 1000
-    rehearse_ms: Annotated[float, msgspec.Meta(ge=0, le=60_000)] = 100.0
+    rehearse_ms: Annotated[float, msgspec.Meta(ge=0, le=60_000)] = 500.0
     """How often a made-up exit is built and signed, and not sent, so that a real one is quick; 0: never."""
     fire_ahead: bool = False
     """Whether a stop's order lies ready and leaves before the engine has decided what it then must."""
