@@ -19,7 +19,7 @@ DEFAULT_URL: Final = "http://127.0.0.1:8080"
 NOT_READY: Final = 1
 
 WHERE = """
-Where: --url or --socket, else REACTOR_HTTP_URL or REACTOR_HTTP_SOCKET, else http://127.0.0.1:8080.
+Where: --url or --socket, else REACTOR_HTTP_URL or REACTOR_HTTP_SOCKET, else the port in REACTOR_HTTP_PORT or 8080.
 The token: --token-file, else REACTOR_HTTP_TOKEN or REACTOR_HTTP_TOKEN_FILE.
 """
 
@@ -163,7 +163,10 @@ def _parser(
 
 def _client(args: argparse.Namespace) -> Client:
     named = args.socket if args.socket or args.url else os.environ.get("REACTOR_HTTP_SOCKET")
-    url = args.url or os.environ.get("REACTOR_HTTP_URL") or DEFAULT_URL
+    # The process's own key, where command and process share an environment, as in a container.
+    port = os.environ.get("REACTOR_HTTP_PORT", "")
+    default = f"http://127.0.0.1:{port}" if port.isdigit() else DEFAULT_URL
+    url = args.url or os.environ.get("REACTOR_HTTP_URL") or default
     token = read_token(os.environ, token_file=args.token_file)
     return Client(url=url, unix_socket=named or None, token=token)
 

@@ -112,7 +112,7 @@ def _config(options: Options, folder: Path, exchange_port: int, plan: str) -> Co
         account=AccountConfig(reconcile_s=30.0),
         journal=JournalConfig(path="demo.db"),
         record=RecordConfig(enabled=True, min_free_disk="10MB", max_size="200MB"),
-        http=HttpConfig(port=options.port if options.port is not None else _free_port(LISTENS)),
+        http=HttpConfig(port=options.port or _free_port(LISTENS if options.port is None else 0)),
         log=LogConfig(level="warning"),
     )
 
