@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from reactor.config import Config
 from reactor.config_sources import read_config
 from reactor.errors import ConfigError
@@ -41,7 +43,8 @@ def add_run_command(subparsers: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--include",
         metavar="SYMBOLS",
-        help="whose positions are guarded, with commas; '*' is every symbol",
+        help="whose positions are guarded, with commas; '*' is every symbol, which a live start"
+        " wants to be told and a dry run takes for granted",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="journal and tapes; default reactor-data")
     parser.add_argument("--record", action="store_true", help="record a tape of the session")
@@ -82,6 +85,11 @@ def asked_config(args: argparse.Namespace, variables: dict[str, str]) -> Config:
     )
     if config.mode == "live":
         refuse_unsafe(config, yes=args.yes)
+    elif not config.manage.include:
+        # Nothing is sent, so nobody has to be asked whose positions are looked at. Written down, so that a tape
+        # of the session says it too.
+        manage = msgspec.structs.replace(config.manage, include=("*",))
+        config = msgspec.structs.replace(config, manage=manage)
     return config
 
 

@@ -56,7 +56,10 @@ class SymbolConfig(_Table, frozen=True, kw_only=True):
 
 
 class ManageConfig(_Table, frozen=True, kw_only=True):
-    """`[manage]`: which positions are ours. Live needs `include`; `["*"]` is every symbol."""
+    """`[manage]`: which positions are ours. Live needs `include`; `["*"]` is every symbol.
+
+    A dry run without one is started with `["*"]` (`reactor.commands.asked_config`).
+    """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

@@ -201,6 +201,12 @@ def test_a_start_is_a_dry_run_unless_told_otherwise() -> None:
     assert asked("--dry-run", variables={"REACTOR_MODE": "live"}).mode == "dry_run"
 
 
+def test_a_run_that_sends_nothing_looks_at_every_symbol_unless_told_otherwise() -> None:
+    assert asked().manage.include == ("*",)
+    assert asked("--include", "BTCUSDT").manage.include == ("BTCUSDT",)
+    assert asked(variables={"REACTOR_MODE": "shadow"}).manage.include == ("*",)
+
+
 def test_a_live_start_needs_an_include_list() -> None:
     with pytest.raises(ConfigError, match="a live start needs to know whose positions are ours"):
         asked("--live")

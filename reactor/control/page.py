@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from html import escape
 
-from reactor.watch.tables import position_cells, position_columns
+from reactor.watch.tables import COLUMNS, clock, position_cells
 from reactor.watch.view import Status
 
 STYLE = (
     "body{font:14px/1.5 system-ui,sans-serif;margin:2em;color:#222;background:#fff}"
     "table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .8em;text-align:left;"
-    "border-bottom:1px solid #ddd}.bad{color:#b00020;font-weight:600}.ok{color:#14662a}"
+    "border-bottom:1px solid #ddd;white-space:nowrap}div{overflow-x:auto}.bad{color:#b00020;font-weight:600}.ok{color:#14662a}"
     "@media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}td,th{border-color:#333}"
     ".bad{color:#ff6b7d}.ok{color:#6fcf84}}"
 )
@@ -30,14 +30,14 @@ def page(status: Status) -> str:
         for note in status.notes
     )
     rows = [
-        (position_cells(view, wide=True), "bad" if view.troubles else "")
+        (tuple(position_cells(view).values()), "bad" if view.troubles else "")
         for view in status.positions
     ]
     links = [
         ((link.stream, link.state, f"{link.for_s:.0f} s", link.reason), "") for link in status.links
     ]
     decided = [
-        ((f"{made.t_ms / 1000:.3f}", f"{made.symbol} {made.side}".strip(), made.text, made.id), "")
+        ((clock(made.t_ms), f"{made.symbol} {made.side}".strip(), made.text, made.id), "")
         for made in status.decisions
     ]
     alarms = [
@@ -49,9 +49,9 @@ def page(status: Status) -> str:
         '<meta http-equiv="refresh" content="2"><meta name="viewport" content="width=device-width">'
         f"<style>{STYLE}</style></head><body><h1>Exit Reactor: {state}</h1><p>{escape(who)}</p>"
         f"<ul>{reasons}{notes}</ul>"
-        + _table("Positions", position_columns(wide=True), rows)
+        + _table("Positions", COLUMNS, rows)
         + _table("Alarms", ("kind", "symbol", "what", "times"), alarms)
-        + _table("Last decisions", ("time", "position", "decision", "id"), decided)
+        + _table("Last decisions", ("time (UTC)", "position", "decision", "id"), decided)
         + _table("Sockets", ("socket", "state", "for", "why"), links)
         + "</body></html>"
     )
@@ -65,7 +65,6 @@ def _table(
         f'<tr class="{mark}">' + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
         for cells, mark in rows
     )
-    none = "" if rows else "<p>none</p>"
-    return (
-        f"<h2>{title}</h2><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{none}"
-    )
+    if not rows:
+        return f"<h2>{title}</h2><p>none</p>"
+    return f"<h2>{title}</h2><div><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -11,6 +11,10 @@ from reactor.errors import ConfigError
 POLICY_TEXT_CHARS_MAX = 200
 """A mode, a tag, a note: one sentence."""
 
+PRICE_DIGITS_MAX = 18
+"""Before the point and after it: what the exchange lists has 8 at most. A price that a machine writes out in
+full must not fill a log."""
+
 POLICY_S_MAX = 31_536_000
 """A year: longer than anybody means."""
 
@@ -80,7 +84,11 @@ class SetStop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             ConfigError: the price is none.
         """
         if not self.price.is_finite() or self.price <= 0:
-            raise ConfigError(f"price {self.price} must be above 0")
+            raise ConfigError(f"price {self.price:.6g} must be above 0")
+        if abs(self.price.adjusted()) > PRICE_DIGITS_MAX or len(self.price.as_tuple().digits) > (
+            2 * PRICE_DIGITS_MAX
+        ):
+            raise ConfigError(f"price {self.price:.6g} is no price: write it like 60500.10")
         if not self.symbol:
             raise ConfigError("say which: a symbol is missing")
         return self

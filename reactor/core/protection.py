@@ -30,6 +30,8 @@ class ProtectionState(StrEnum):
     """How well a position is protected, the worst word that applies."""
 
     PROTECTED = "protected"
+    WATCHED = "watched"
+    """The engine watches, and no hard stop is to be there: a run that sends nothing."""
     SURPLUS = "surplus"
     """Protected; a hard stop too many has stood for more than ten seconds."""
     BLIND = "blind"
@@ -48,6 +50,7 @@ class Guarded(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         mark_age_ms: of the last mark price; None where there never was one.
         evaluator: of the engine's machine for exactly this epoch.
         hard_stop: as the keeper of hard stops says; None where hard stops are switched off.
+        sends: whether this run places hard stops at all; a dry run has none to prove.
         trigger: the least that the hard stop's trigger must be worth, None where any will do: a looser one
             (farther from the price) is no proof.
     """
@@ -60,6 +63,7 @@ class Guarded(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     evaluator: Evaluator
     hard_stop: HardStopView | None
     trigger: Decimal | None = None
+    sends: bool = True
 
 
 class Protection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -173,7 +177,7 @@ class ProofOfProtection:
         keys = {(item.symbol, item.side) for item in found}
         for key in [key for key in self._watches if key not in keys]:
             del self._watches[key]
-        good = {ProtectionState.PROTECTED, ProtectionState.SURPLUS}
+        good = {ProtectionState.PROTECTED, ProtectionState.WATCHED, ProtectionState.SURPLUS}
         self._is_sound = all(
             item.state in good or not self._is_overdue(self._watches[item.symbol, item.side])
             for item in found
@@ -194,11 +198,13 @@ class ProofOfProtection:
         if watch is None or watch.epoch != position.epoch:
             watch = self._watches[key] = _Watch(position.epoch)
         blind = self._why_blind(position)
-        naked = _why_naked(position)
+        naked = _why_naked(position) if position.sends else []
         surplus = _why_surplus(position, t_ns)
         watch.naked.look(holds=bool(naked), t_ns=t_ns)
         watch.blind.look(holds=bool(blind), t_ns=t_ns)
         state = _state(naked=bool(naked), blind=bool(blind), surplus=bool(surplus))
+        if state is ProtectionState.PROTECTED and not position.sends:
+            state = ProtectionState.WATCHED
         reasons = (*naked, *blind, *surplus)
         is_changed = watch.last != (state, reasons)
         watch.last = state, reasons
@@ -217,7 +223,7 @@ class ProofOfProtection:
         )
 
     def _is_alarm(self, watch: _Watch, state: ProtectionState, t_ns: int) -> bool:
-        if state is ProtectionState.PROTECTED:
+        if state in {ProtectionState.PROTECTED, ProtectionState.WATCHED}:
             watch.alarmed_ns = None
             return False
         if state is not ProtectionState.SURPLUS and not self._is_overdue(watch):

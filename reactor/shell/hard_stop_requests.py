@@ -156,7 +156,6 @@ class HardStopRequests:
                 purpose="hard_stop",
                 over="rest",
                 params=dict(params),
-                t_decided_ns=now_ns,
                 t_sent_ns=now_ns,
             ),
             t_ns=now_ns,

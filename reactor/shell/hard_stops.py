@@ -60,7 +60,11 @@ Key = tuple[str, Side]
 
 
 class HardStopExecutor:
-    """Keeps the hard stops of all managed positions standing."""
+    """Keeps the hard stops of all managed positions standing.
+
+    Attributes:
+        changed: called after a change of how any position is protected was told.
+    """
 
     def __init__(
         self,
@@ -109,6 +113,7 @@ class HardStopExecutor:
         self._wake = asyncio.Event()
         self._told: dict[Key, HardStopView] = {}
         self._saved: dict[Key, HardStopState] = {}
+        self.changed: list[Callable[[], None]] = []
 
     # What the Guard calls -----------------------------------------------------------------------
 
@@ -333,11 +338,13 @@ class HardStopExecutor:
                 self._on_state(state)
 
     def _tell(self, now_ns: int) -> None:
+        is_changed = False
         for key in {*self._told, *self._stops.positions()}:
             view = self._stops.view(*key)
             if self._told.get(key) == view:
                 continue
             self._told[key] = view
+            is_changed = True
             symbol, side = key
             self._audit.publish(
                 HardStopChanged(
@@ -353,3 +360,6 @@ class HardStopExecutor:
             )
             if view.state == "none" and view.surplus_since_ns is None:
                 del self._told[key]
+        if is_changed:
+            for listener in self.changed:
+                listener()

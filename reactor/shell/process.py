@@ -259,13 +259,20 @@ class LiveProcess:
         wait_s = REACH_FIRST_S
         while True:
             try:
-                return await ask()
+                answer = await ask()
             except (RestFailed, BudgetExhausted) as error:
                 self._say(f"{what} cannot be asked: {error}; trying again in {wait_s:g} s")
                 self.audit.publish(
                     AlarmRaised(kind="start", text=f"{what} cannot be asked: {error}", key="start"),
                     t_ns=self._clock.now_ns(),
                 )
+            else:
+                if wait_s != REACH_FIRST_S:
+                    over = AlarmRaised(
+                        kind="start", text=f"{what} answered", key="start", resolved=True
+                    )
+                    self.audit.publish(over, t_ns=self._clock.now_ns())
+                return answer
             await asyncio.sleep(wait_s * self._chance.uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, REACH_LAST_S)
 
@@ -375,6 +382,7 @@ class LiveProcess:
             contracts=self.parts.contracts.filters,
             hedge=lambda: pump.account.hedge,
             blind_ms=config.streams.blind_ms,
+            sends=config.mode == "live",
         )
         gateway = None if self.sending is None else self.sending.gateway
         self.guard.attach(sender=gateway, writer=self.recorder)

@@ -59,6 +59,9 @@ AGAIN_S: Final = 2.0
 ROUNDS_MAX: Final = 5
 """Runs in a row for stale answers and failures; after that the minute's own run goes on."""
 
+FAILURES_TOLD: Final = 3
+"""Runs in a row that failed before a person is told."""
+
 FILLS_OF_ALL_MAX: Final = 100
 """Symbols up to which the fills of all are asked for after a gap: they weigh 5 each. Beyond, those that differ."""
 
@@ -205,9 +208,11 @@ class Reconciler:
             differences = await self._ask(asked_ns, whole=whole)
         except (RestFailed, BudgetExhausted) as error:
             self.failed += 1
-            if self.failed == 3:
-                self._tell_failure(str(error))
+            if self.failed == FAILURES_TOLD:
+                self._tell_failure(f"the exchange could not be asked three times in a row: {error}")
             return True
+        if self.failed >= FAILURES_TOLD:
+            self._tell_failure("the exchange is compared with again", resolved=True)
         self.failed = 0
         now_ns = self._clock.now_ns()
         self.last_ns = now_ns
@@ -422,13 +427,9 @@ class Reconciler:
             is_own_epoch=own,
         )
 
-    def _tell_failure(self, reason: str) -> None:
+    def _tell_failure(self, text: str, *, resolved: bool = False) -> None:
         self._audit.publish(
-            AlarmRaised(
-                kind="reconcile_failed",
-                text=f"the exchange could not be asked three times in a row: {reason}",
-                key="reconcile",
-            ),
+            AlarmRaised(kind="reconcile_failed", text=text, key="reconcile", resolved=resolved),
             t_ns=self._clock.now_ns(),
         )
 

@@ -13,8 +13,9 @@ from reactor.core.decisions import Side
 from reactor.watch.picture import Picture, PositionKey, SeenPosition
 from reactor.watch.pulse import Pulse
 
-PROVED: Final = frozenset({"protected", "surplus"})
-"""States of protection in which a hard stop stands; a surplus one is being cancelled."""
+PROVED: Final = frozenset({"protected", "surplus", "watched"})
+"""States of protection in which nothing is missing; a surplus hard stop is being cancelled, and a run that sends
+nothing has none."""
 
 LOOP_STILL_S_MAX: Final = 30.0
 """The longest that the loop's own pulse may be missing; the slowest disk was never a tenth of that."""

@@ -36,7 +36,6 @@ from reactor.audit import (
 from reactor.clock import Clock
 from reactor.config import LogConfig
 from reactor.core.decisions import Alarm, StopMoved
-from reactor.watch.health import PROVED
 from reactor.watch.log_lines import LogLines, Masks
 from reactor.watch.picture import alarm_of
 from reactor.watch.view import decision_text
@@ -111,6 +110,7 @@ class AuditLog:
     def __init__(self, logger: FilteringBoundLogger | None = None) -> None:
         self._log: FilteringBoundLogger = logger or structlog.get_logger("reactor")
         self._stops: dict[tuple[str, str], str] = {}
+        self._protections: dict[tuple[str, str], str] = {}
 
     def watch(self, event: AuditEvent) -> None:
         """Takes the next event of the stream."""
@@ -130,6 +130,8 @@ class AuditLog:
                       tick_to_wire_us=took_us)  # fmt: skip
         elif not isinstance(what, PositionSeen):
             level = _level(what)
+            if isinstance(what, ProtectionChanged):
+                level = self._protection_level(what)
             fields = msgspec.to_builtins(what, str_keys=True)
             name = fields.pop("type")
             self._put(level, event, name, **fields)
@@ -148,6 +150,13 @@ class AuditLog:
         self._put(level, event, "decided", symbol=decision.symbol, side=decision.side, id=what.id,
                   kind=str(type(decision).__struct_config__.tag), text=decision_text(decision))  # fmt: skip
 
+    def _protection_level(self, what: ProtectionChanged) -> str:
+        """A new state is worth a line, the same one again is not; one that lasts is an alarm, which is a warning."""
+        key = (what.symbol, what.side)
+        same = self._protections.get(key) == what.state
+        self._protections[key] = what.state
+        return "debug" if same else "info"
+
     def _put(self, level: str, event: AuditEvent, name: str, **fields: Any) -> None:
         getattr(self._log, level)(name, number=event.number, **fields)
 
@@ -161,8 +170,6 @@ def _level(what: object) -> str:
         return "warning"
     if isinstance(what, OrderAnswered):
         return "warning" if what.outcome in {"rejected", "unknown"} else "info"
-    if isinstance(what, ProtectionChanged):
-        return "info" if what.state in PROVED else "warning"
     if isinstance(what, Reconciled):
         return "info" if what.differences else "debug"
     if isinstance(what, RecordingChanged | HardStopChanged | CommandTaken | Degraded):

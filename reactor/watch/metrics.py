@@ -28,7 +28,7 @@ from reactor.watch.health import (
 from reactor.watch.histogram import Histogram
 from reactor.watch.picture import Picture
 from reactor.watch.pulse import Pulse
-from reactor.watch.view import hard_stop_of, r_multiple
+from reactor.watch.view import alarms, hard_stop_of, r_multiple
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 PARTS: Final = ("journal", "tape", "clock", "budget")
@@ -72,7 +72,7 @@ class Metrics:
             *self._decisions_and_orders(),
             *self._streams(now_ns),
             *self._noted(),
-            *self._alarms(),
+            *self._alarms(now_ns),
             *self._parts(),
         ]
 
@@ -195,8 +195,15 @@ class Metrics:
         source = GaugeMetricFamily(
             "reactor_source", "1 for where prices come from.", labels=("symbol", "source")
         )
-        for symbol, state in picture.sources.items():
-            source.add_metric((symbol, state.source), 1)
+        # A symbol whose source never changed has said so with its position alone: "mark stream".
+        drives = {
+            symbol: seen.position.source.rpartition(" ")[2]
+            for (symbol, _), seen in picture.positions.items()
+            if seen.position.managed and seen.position.source
+        }
+        drives |= {symbol: state.source for symbol, state in picture.sources.items()}
+        for symbol, name in drives.items():
+            source.add_metric((symbol, name), 1)
         yield source
         causes = {(cause,): number for cause, number in picture.reconciled.items()}
         yield _counted(
@@ -213,11 +220,15 @@ class Metrics:
         kinds = {(kind,): number for kind, number in self._picture.noted.items()}
         yield _counted("reactor_notes", "Input that could not be used.", ("kind",), kinds)
 
-    def _alarms(self) -> Iterator[Metric]:
+    def _alarms(self, now_ns: int) -> Iterator[Metric]:
         picture, deliveries = self._picture, self._deliveries
         kinds = {(kind,): number for kind, number in picture.alarms_raised.items()}
         yield _counted("reactor_alarms", "Alarms raised.", ("kind",), kinds)
-        yield _gauge("reactor_alarms_active", "Alarms nobody said to be over.", len(picture.alarms))
+        yield _gauge(
+            "reactor_alarms_active",
+            "Alarms of the last hour that nobody said to be over.",
+            len(alarms(picture, now_ns=now_ns)),
+        )
         told = {(channel, "told"): number for channel, number in deliveries.told.items()}
         failed = {(channel, "failed"): number for channel, number in deliveries.failed.items()}
         yield _counted(

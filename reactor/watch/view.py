@@ -16,6 +16,7 @@ from reactor.core.decisions import (
     Exit,
     HeldBack,
     Opened,
+    OrdersCancelled,
     PolicyChanged,
     RegimeChanged,
     Side,
@@ -162,7 +163,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 def status(
     picture: Picture, limits: ReadyLimits, *, now_ns: int, decisions_max: int = 10
 ) -> Status:
-    """The picture at an instant of the clock that stamped the events, with the newest decisions."""
+    """The picture at an instant of the clock that stamped the events, with the newest decisions worth a line."""
     state: Readiness = readiness(picture, limits, now_ns=now_ns)
     started = picture.started
     last = picture.reconciliation
@@ -190,7 +191,7 @@ def status(
             )
             for stream, link in sorted(picture.links.items())
         ),
-        decisions=decisions(picture, count_max=decisions_max),
+        decisions=_last_decisions(picture, count_max=decisions_max),
         alarms=alarms(picture, now_ns=now_ns),
         reconciled_s=max(0, now_ns - last.t_ns) / 1e9 if last else None,
         differences=last.differences if last else 0,
@@ -209,6 +210,24 @@ def decisions(picture: Picture, *, count_max: int) -> tuple[DecisionView, ...]:
     """The last decisions, newest first."""
     kept = list(picture.decisions)
     return tuple(_decision(decided) for decided in reversed(kept[max(0, len(kept) - count_max) :]))
+
+
+def _last_decisions(picture: Picture, *, count_max: int) -> tuple[DecisionView, ...]:
+    """The last decisions, newest first; of a stop that moved several times in a row the last, and no clearing up."""
+    shown: list[DecidedAt] = []
+    newer: dict[tuple[str, str | None], bool] = {}
+    for decided in reversed(picture.decisions):
+        decision = decided.decision
+        if isinstance(decision, OrdersCancelled):
+            continue
+        key = decision.symbol, decision.side
+        moved = isinstance(decision, StopMoved)
+        if not (moved and newer.get(key)):
+            shown.append(decided)
+            if len(shown) == count_max:
+                break
+        newer[key] = moved
+    return tuple(_decision(decided) for decided in shown)
 
 
 def alarms(picture: Picture, *, now_ns: int) -> tuple[AlarmView, ...]:

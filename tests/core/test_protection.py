@@ -57,13 +57,15 @@ def stop(**changes: Any) -> HardStopView:
         ({"hard_stop": stop(surplus_since_ns=T0 - 10 * SECOND_NS)}, "protected", ""),
         ({"hard_stop": stop(surplus_since_ns=T0 - 11 * SECOND_NS)}, "surplus", "too many"),
         ({"hard_stop": None, "mark_age_ms": None}, "unprotected", "no mark price"),
+        ({"hard_stop": None, "sends": False}, "watched", ""),
+        ({"hard_stop": None, "sends": False, "mark_age_ms": None}, "blind", "no mark price"),
     ],
 )
 def test_what_is_missing_has_a_name(changes: dict[str, Any], state: str, words: str) -> None:
     (found,) = ProofOfProtection().look([guarded(**changes)], T0)
     assert found.state == state
     assert words in " ".join(found.reasons)
-    assert bool(found.reasons) is (state != "protected")
+    assert bool(found.reasons) is (state not in {"protected", "watched"})
 
 
 def test_seconds_are_counted_by_stretch_and_in_all() -> None:

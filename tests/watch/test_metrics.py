@@ -84,6 +84,7 @@ def test_the_values() -> None:
         'reactor_link_up{stream="order"} 0.0',
         'reactor_link_up{stream="market"} 1.0',
         'reactor_source{source="rest",symbol="ETHUSDT"} 1.0',
+        'reactor_source{source="stream",symbol="BTCUSDT"} 1.0',
         'reactor_alarms_total{kind="na\\"ked"} 1.0',
         "reactor_journal_degraded 1.0",
         "reactor_ready 0.0",

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 from watched import Watched, an_exit, guarded, position, protection
 
-from reactor.audit import AlarmRaised, Degraded, LinkChanged, SourceChanged
+from reactor.audit import AlarmRaised, Decided, Degraded, LinkChanged, SourceChanged
+from reactor.core.decisions import StopKind, StopMoved
 from reactor.watch.health import ReadyLimits
 from reactor.watch.tables import plain_lines, screen
 from reactor.watch.terminal import Terminal
@@ -63,6 +64,53 @@ def test_everything_that_matters_is_there_and_the_worst_first(width: int) -> Non
     assert "BTCUSDT-LONG-1-1" in text
     assert "1.50" in text
     assert ("327.60" in text) == (width == 160)
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 100, 120, 140, 160, 220])
+def test_a_quiet_position_is_one_line_at_every_width(width: int) -> None:
+    watched = Watched()
+    guarded(watched)
+    watched.tell(position(price=Decimal("61800.12345678"), entry=Decimal("60000.000047770701")))
+    lines = drawn(watched, width).splitlines()
+    head = next(number for number, line in enumerate(lines) if line.startswith("position"))
+    assert lines[head + 1].startswith("BTCUSDT L")
+    assert "61800.12 " in lines[head + 1]
+    assert "protected" in lines[head + 1]
+    assert "…" not in lines[head + 1]
+    assert not lines[head + 2].strip()
+    if width != 120:
+        assert ("60000.00 " in lines[head + 1]) == (width > 120)
+
+
+def test_a_stop_that_moves_and_moves_is_one_line() -> None:
+    watched = Watched()
+    guarded(watched)
+    watched.tell(an_exit())
+    for price in range(61200, 61220):
+        watched.tell(a_move("BTCUSDT", price), a_move("ETHUSDT", price), after_s=0.2)
+    texts = [f"{made.symbol} {made.text}" for made in looked(watched).decisions]
+    assert texts[:2] == [
+        "ETHUSDT stop 61219 (trailing_stop) at 61500",
+        "BTCUSDT stop 61219 (trailing_stop) at 61500",
+    ]
+    assert len(texts) == 3
+    assert "close" in texts[2]
+
+
+def a_move(symbol: str, stop: int) -> Decided:
+    return Decided(
+        id=f"{symbol}-{stop}",
+        decision=StopMoved(
+            t_ns=1,
+            tick=1,
+            symbol=symbol,
+            side="LONG",
+            epoch=1,
+            kind=StopKind.TRAILING_STOP,
+            stop=Decimal(stop),
+            price=Decimal(61500),
+        ),
+    )
 
 
 def test_an_empty_start_says_so() -> None:

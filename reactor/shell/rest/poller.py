@@ -146,7 +146,7 @@ class Poller:
         for source in ENDPOINTS:
             self._targets.pop((source, symbol), None)
             self._priced_ns.pop((source, symbol), None)
-            self._alarmed.discard((source, symbol))
+            self._end_alarm(source, symbol, "the stream prices it again")
         return True
 
     def _switch(self, symbol: str, source: SourceNow, reason: str) -> None:
@@ -255,7 +255,7 @@ class Poller:
             return
         for name in still_blind:
             self._priced_ns[source, name] = answer.asked_ns
-            self._alarmed.discard((source, name))
+            self._end_alarm(source, name, "REST prices it again")
         self.polls += 1
         self._inbox.rest(answer)
 
@@ -275,3 +275,19 @@ class Poller:
                     AlarmRaised(kind="blind", text=text, symbol=symbol, key=f"blind-{symbol}"),
                     t_ns=now_ns,
                 )
+
+    def _end_alarm(self, source: Trigger, symbol: str, text: str) -> None:
+        """A symbol that was told to have no price has one, or is not looked at any more."""
+        if (source, symbol) not in self._alarmed:
+            return
+        self._alarmed.discard((source, symbol))
+        self._audit.publish(
+            AlarmRaised(
+                kind="blind",
+                text=f"{symbol}: {text}",
+                symbol=symbol,
+                key=f"blind-{symbol}",
+                resolved=True,
+            ),
+            t_ns=self._clock.now_ns(),
+        )

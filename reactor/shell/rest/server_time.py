@@ -145,6 +145,9 @@ class ServerTime:
         elif self._is_off:
             self._is_off = False
             self._audit.publish(Degraded(part="clock", degraded=False), t_ns=now_ns)
+            text = "this machine's clock agrees with the exchange's again"
+            over = AlarmRaised(kind="clock", text=text, key="clock", resolved=True)
+            self._audit.publish(over, t_ns=now_ns)
 
 
 def _sample(answer: RestAnswer) -> tuple[int, int] | None:

@@ -62,6 +62,7 @@ class Watchdog:
         self._ages = ages
         self._replace = replace
         self._every_s = every_s
+        self._alarmed: dict[str, str] = {}
 
     async def run(self) -> None:
         """Looks until cancelled."""
@@ -80,9 +81,12 @@ class Watchdog:
             case WentBlind(symbol=symbol, age_ms=age_ms):
                 self.poller.to_rest(symbol, f"no mark price for {age_ms} ms")
             case SeesAgain(symbol=symbol, blind_ms=blind_ms):
-                self.poller.to_stream(symbol, f"the stream delivers again after {blind_ms} ms")
+                text = f"the stream delivers again after {blind_ms} ms"
+                self.poller.to_stream(symbol, text)
+                self._over(f"silence-{symbol}", f"{symbol}: {text}", now_ns)
             case Unwatched(symbol=symbol):
                 self.poller.forget(symbol)
+                self._over(f"silence-{symbol}", f"{symbol}: not watched any more", now_ns)
             case BlindAlarm(symbol=symbol, age_ms=age_ms, number=number):
                 text = (
                     f"{symbol}: no mark price over the stream for {age_ms / 1000:.1f} s"
@@ -99,6 +103,7 @@ class Watchdog:
                 reason = f"delivers again after {silent_ms} ms"
                 self._inbox.link(Link(state="up", stream="market", reason=reason, gap=True))
                 self._tell("up", reason, now_ns)
+                self._over("silence-market", f"market stream: {reason}", now_ns)
             case ReplaceSocket(reason=reason):
                 self._replace("market", reason)
 
@@ -106,6 +111,16 @@ class Watchdog:
         self._audit.publish(LinkChanged(stream="market", state=state, reason=reason), t_ns=now_ns)
 
     def _alarm(self, text: str, symbol: str, key: str, now_ns: int) -> None:
+        self._alarmed[key] = symbol
         self._audit.publish(
             AlarmRaised(kind="silence", text=text, symbol=symbol, key=key), t_ns=now_ns
         )
+
+    def _over(self, key: str, text: str, now_ns: int) -> None:
+        """What an alarm told is over; nothing where none was raised."""
+        symbol = self._alarmed.pop(key, None)
+        if symbol is not None:
+            self._audit.publish(
+                AlarmRaised(kind="silence", text=text, symbol=symbol, key=key, resolved=True),
+                t_ns=now_ns,
+            )
