@@ -75,6 +75,9 @@ def describe(error: BaseException) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "text that is not UTF-8"
     text = str(error)
+    if "UTF-8" in text:
+        # msgspec's own words since 0.23; before that it was a UnicodeDecodeError.
+        return "text that is not UTF-8"
     if text == "Input data was truncated":
         return "truncated JSON"
     return text.replace("JSON is malformed", "broken JSON", 1)
