@@ -159,7 +159,8 @@ class PolicyChanged(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="po
         profile, regime, volatility: what the mode was looked up with.
         source: `regime`, `external`, or `unknown` while there is no regime.
         why: one sentence.
-        stop: where the stop stands after it.
+        stop: where the stop stands after it. `targets`: the untaken rungs after it, nearest first, each with
+            the fraction it closes; None for one that waits. `trail`: the trailing distance after it, in price.
     """
 
     t_ns: int
@@ -177,6 +178,8 @@ class PolicyChanged(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="po
     source: Literal["regime", "external", "unknown"]
     why: str
     stop: Decimal
+    targets: tuple[tuple[Decimal | None, Decimal], ...] = ()
+    trail: Decimal | None = None
 
 
 class RegimeChanged(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="regime"):

@@ -35,8 +35,8 @@ from reactor.core.orders import Fills, OrderIds, Orders, plain_order_id
 from reactor.core.plan import Plan
 from reactor.core.policy import Choice, ExternalPolicy
 from reactor.core.sizing import NO_INPUTS, Inputs, position_inputs
-from reactor.core.steering import Steering
-from reactor.core.steering_decisions import ignored_policy, policy_decisions, regime_decision
+from reactor.core.steering import NO_POLICY, Steering
+from reactor.core.steering_decisions import doubted_policy, policy_decisions, regime_decision
 from reactor.core.ticks import NEVER_NS, TickPath
 
 NO_FILTERS = Filters()
@@ -137,12 +137,20 @@ class Engine(TickPath):
     def on_policy(self, external: ExternalPolicy, *, t_ns: int) -> Sequence[Decision]:
         """Takes an exit policy from outside; it overrules the regime until it expires."""
         out = self._due(t_ns)
-        if self._steering is None or not self._steering.say(external, now_ns=t_ns):
-            out.append(ignored_policy(external, t_ns=t_ns))
-            return out
-        self._steer(None, t_ns, out)
-        self._wait_for_expiry(t_ns)
+        before = len(out)
+        if self._steering is not None:
+            self._steering.say(external, now_ns=t_ns)
+            self._steer(None, t_ns, out)
+            self._wait_for_expiry(t_ns)
+        doubt = self.policy_doubt(external)
+        alarms = [one.what for one in out[before:] if isinstance(one, Alarm)]
+        if doubt and doubt not in alarms:
+            out.append(doubted_policy(external, doubt, t_ns=t_ns))
         return out
+
+    def policy_doubt(self, external: ExternalPolicy) -> str:
+        """Why a policy from outside will not do what it says; empty where nothing speaks against it."""
+        return NO_POLICY if self._steering is None else self._steering.doubt(external)
 
     def _standing_plan(self, symbol: str, side: Side) -> Plan:
         """The plan that shows which market a position of this symbol and side will be driven by."""
@@ -164,6 +172,9 @@ class Engine(TickPath):
         for (name, side), machine in tuple(self.positions.items()):
             choice = self._choose(name, side, t_ns=t_ns) if symbol in {None, name} else None
             if choice is None or choice.plan.name == machine.policy_plan:
+                continue
+            if choice.source == "unknown":
+                # No opinion is no reason to touch what is open.
                 continue
             assert self._steering is not None
             assert self._steering.policy is not None

@@ -198,6 +198,21 @@ class Epoch:
             ),
         )
 
+    def open_targets(self) -> tuple[tuple[Decimal | None, Decimal], ...]:
+        """The untaken rungs, nearest first: price (None while one waits) and fraction."""
+        return tuple(
+            (None if rung.x is None else self.price(rung.x), rung.close)
+            for rung in self.ladder.rungs
+            if not rung.taken
+        )
+
+    def trailing_distance(self) -> Decimal | None:
+        """How far behind the peak the stop trails, or would from here; None without trailing or its ATR."""
+        peak = self.trailing.peak
+        if peak is None:
+            peak = self.x0 if self.x is None else self.x
+        return self.trailing.distance(peak, atr=self.atr)
+
     def ratchet_xs(self) -> list[Decimal]:
         """The stops that the taken rungs ask for, rising: after rung k+1 the price of rung k."""
         if not self.plan.ratchets:

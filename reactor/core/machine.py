@@ -13,6 +13,7 @@ an operator's `set_stop` may loosen it). A recomputation never closes: a level t
 through the price is held back until the price is beyond it. Only price and clock close.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from math import inf
 
@@ -299,8 +300,9 @@ class Machine(Epoch):
         if self.level_atr is None:
             self.level_atr = atr
             self.high_volatility = levels.is_high_volatility(self.plan, atr=atr, price=self.entry)
-            if self.plan.needs_atr:
+            if self.plan.needs_atr or any(plan.needs_atr for plan in self.tightened):
                 self._recompute(tick_follows=tick_follows, t_ns=t_ns, out=out)
+                self._tighten_targets(t_ns=t_ns, out=out)
         elif not self.high_volatility:
             self.high_volatility = levels.is_high_volatility(self.plan, atr=atr, price=close)
             if self.high_volatility and not self.ladder.is_shrunk:
@@ -399,8 +401,18 @@ class Machine(Epoch):
             self._held_is_news = self.stop.hold(candidate) or self._held_is_news
         else:
             self._tighten_stop(candidate, t_ns=t_ns, out=out)
-        held = self.ladder.tighten(plan, inputs=self.inputs, x=self.x)
-        out += [self._held("target", level, t_ns=t_ns) for level in held]
+        self._tighten_targets(t_ns=t_ns, out=out, plans=(plan,))
+
+    def _tighten_targets(
+        self, *, t_ns: int, out: list[Decision], plans: Sequence[Plan] | None = None
+    ) -> None:
+        """Takes the nearer targets of other plans: of all that tightened where none are given.
+
+        A plan whose targets waited for an ATR could not be compared when it was wanted.
+        """
+        for plan in self.tightened if plans is None else plans:
+            held = self.ladder.tighten(plan, inputs=self.inputs, x=self.x)
+            out += [self._held("target", level, t_ns=t_ns) for level in held]
         self._calm = False
 
     def _tighten_stop(self, candidate: Decimal, *, t_ns: int, out: list[Decision]) -> None:

@@ -209,6 +209,21 @@ class Policy:
             self.external.append(external)
         del self.external[:-EXTERNAL_MAX]
 
+    def doubt(self, mode: str | None) -> str:
+        """A warning where no plan has this name; empty where one has, or none is asked for."""
+        if mode is None or mode in self._plans:
+            return ""
+        return f"there is no exit mode {mode[:60]!r}; {FALLBACK_MODE} is used"
+
+    def doubts(self) -> list[str]:
+        """A warning for each mode of the matrices in use that no plan has, with its profile."""
+        return [
+            f"policy {name}: {self.doubt(mode)}"
+            for name, matrix in sorted(self._matrices.items())
+            for mode in sorted({*matrix.modes.values(), matrix.unknown})
+            if mode not in self._plans
+        ]
+
     def due_ns(self, now_ns: int) -> int | None:
         """When the next thing that was said from outside expires; None where nothing does."""
         times = [said.expires_ns for said in self.external if said.expires_ns is not None]
@@ -244,20 +259,15 @@ class Policy:
             source = "external"
             mode = said.mode or mode
             why = f"from outside{f' ({said.note})' if said.note else ''}: {said.mode or tag}"
-        plan = self._plans.get(mode)
-        warning = ""
-        if plan is None:
-            warning = f"there is no exit mode {mode[:60]!r}; {FALLBACK_MODE} is used"
-            plan = self._plans[FALLBACK_MODE]
         return Choice(
-            plan=plan,
+            plan=self._plans.get(mode) or self._plans[FALLBACK_MODE],
             mode=mode,
             profile=profile,
             regime=tag,
             volatility=str(volatility),
             source=source,
             why=why,
-            warning=warning,
+            warning=self.doubt(mode),
         )
 
     def _said(self, symbol: str, side: Side, now_ns: int) -> ExternalPolicy | None:

@@ -14,6 +14,7 @@ from reactor.core.regime import UNKNOWN, Classifier, Regime, RegimeConfig, Verdi
 from reactor.core.sizing import wants_input
 
 SIDES: tuple[Side, Side] = ("LONG", "SHORT")
+NO_POLICY = "a policy from outside was left out: there is no [policy] in the configuration"
 REGIME_SOURCES: tuple[Trigger, ...] = ("mark", "last", "book")
 
 
@@ -118,12 +119,24 @@ class Steering:
             return None
         return next(plan for plan in self.policy.plans)
 
-    def say(self, external: ExternalPolicy, *, now_ns: int) -> bool:
-        """Takes a policy from outside; answers whether there is anything that it can steer."""
+    def say(self, external: ExternalPolicy, *, now_ns: int) -> None:
+        """Takes a policy from outside."""
+        if self.policy is not None:
+            self.policy.say(external, now_ns=now_ns)
+
+    def doubt(self, external: ExternalPolicy) -> str:
+        """Why a policy from outside will not do what it says; empty where nothing speaks against it."""
         if self.policy is None:
-            return False
-        self.policy.say(external, now_ns=now_ns)
-        return True
+            return NO_POLICY
+        if external.mode is None and external.regime is None:
+            return ""
+        sides = SIDES if external.side is None else (external.side,)
+        if external.symbol != "*" and not any(self.covers(external.symbol, side) for side in sides):
+            return (
+                f"a policy from outside was left out: the plan of {external.symbol} is named in the"
+                " configuration"
+            )
+        return self.policy.doubt(external.mode)
 
     def due_ns(self, now_ns: int) -> int | None:
         """When something that was said from outside expires; None where nothing does."""

@@ -35,6 +35,8 @@ def policy_decisions(
             source=choice.source,
             why=choice.why,
             stop=machine.stop_price,
+            targets=machine.open_targets(),
+            trail=machine.trailing_distance(),
         )
     ]
     if choice.warning:
@@ -73,13 +75,13 @@ def regime_decision(
     )
 
 
-def ignored_policy(external: ExternalPolicy, *, t_ns: int) -> Alarm:
-    """That a policy from outside came where none can steer."""
+def doubted_policy(external: ExternalPolicy, doubt: str, *, t_ns: int) -> Alarm:
+    """That a policy from outside will not do what whoever said it may expect."""
     return Alarm(
         t_ns=t_ns,
         tick=0,
         symbol=external.symbol,
         side=external.side,
         epoch=None,
-        what="a policy from outside was left out: there is no [policy] in the configuration",
+        what=doubt,
     )

@@ -58,12 +58,17 @@ class Trailing:
         """The stop it asks for, rounded; None while it is not active or waits for an ATR."""
         if self.peak is None:
             return None
+        distance = self.distance(self.peak, atr=atr)
+        return None if distance is None else floor_to(subtract(self.peak, distance), self._tick)
+
+    def distance(self, peak: Decimal, *, atr: Decimal | None) -> Decimal | None:
+        """The smallest distance that a plan asks for behind a peak, in price; None where none can tell."""
         distance: Decimal | None = None
         for plan in self._plans:
-            wanted = levels.trailing_distance(plan, peak=self.peak, atr=atr)
+            wanted = levels.trailing_distance(plan, peak=peak, atr=atr)
             if wanted is not None and (distance is None or wanted < distance):
                 distance = wanted
-        return None if distance is None else floor_to(subtract(self.peak, distance), self._tick)
+        return distance
 
     def tighten(self, plan: Plan) -> None:
         """Lets another plan's distance count where it is the smaller one.

@@ -100,6 +100,8 @@ def _policy_line(decision: PolicyChanged) -> Line:
         "source": decision.source,
         "why": decision.why,
         "stop": text(decision.stop),
+        "targets": [[optional(price), text(close)] for price, close in decision.targets],
+        "trail": optional(decision.trail),
     }
 
 

@@ -157,7 +157,7 @@ class Session:
             if isinstance(decision, Opened):
                 self._opened[decision.symbol, decision.side] = None
                 self._say_sizing(decision)
-                self._say_whose_fills()
+                self._say_doubts()
             elif isinstance(decision, Exit):
                 self.exits += 1
                 if self.verifier is not None:
@@ -202,8 +202,10 @@ class Session:
             client_ids=lambda number: slice_id(decision.order_id, number),
         )
 
-    def _say_whose_fills(self) -> None:
-        """Another plan on a recorded session decides exits that nobody filled then."""
+    def _say_doubts(self) -> None:
+        """Modes that no plan has; and another plan on a recorded session decides exits that nobody filled then."""
+        for doubt in self._plans.doubts():
+            self.note_once(doubt)
         asked, recorded = self._options.plan, self._plans.recorded
         if self._options.positions or asked is None or not recorded:
             return

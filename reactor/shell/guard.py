@@ -275,15 +275,15 @@ class Guard:
         if machine is not None:
             self._show(machine, t_ns)
 
-    def policy(self, line: PolicyLine) -> None:
-        """Takes an exit policy from outside."""
+    def policy(self, line: PolicyLine) -> str:
+        """Takes an exit policy from outside; answers why it will not do what it says, if so."""
         t_ns = self._now()
         self._take("control", msgspec.json.encode(line), t_ns)
         said = " ".join(word for word in (line.mode, line.regime, line.note) if word)
-        side: Side = "SHORT" if line.side == "SHORT" else "LONG"
         self._audit.publish(
-            CommandTaken(command="policy", symbol=line.symbol, side=side, text=said), t_ns=t_ns
+            CommandTaken(command="policy", symbol=line.symbol, side=line.side, text=said), t_ns=t_ns
         )
+        return self._engine.policy_doubt(line.policy())
 
     def ms_from_now(self, seconds: float | None) -> int | None:
         """An instant so many seconds from now, milliseconds since the Unix epoch; None stays None."""
@@ -520,7 +520,9 @@ class Guard:
         if isinstance(decision, Opened):
             return f"{decision.symbol}-{decision.side}-{decision.epoch}-opened"
         self._numbered += 1
-        return f"{decision.symbol}-{decision.side}-{decision.epoch}-{type(decision).__name__.lower()}-{self._last_ns}-{self._numbered}"
+        parts = (decision.symbol, decision.side, decision.epoch, type(decision).__name__.lower())
+        place = "-".join(str(part) for part in parts if part is not None)
+        return f"{place}-{self._last_ns}-{self._numbered}"
 
     # Who watches ------------------------------------------------------------------------------
 

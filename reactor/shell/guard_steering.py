@@ -102,14 +102,15 @@ class GuardSteering:
             note=wish.note,
             expires_ms=self._guard.ms_from_now(wish.for_s),
         )
-        self._guard.policy(line)
+        doubt = self._guard.policy(line)
         self._on_policy(line)
         where = "every symbol" if wish.symbol == "*" else line.symbol
         what = " ".join(word for word in (wish.mode, wish.regime) if word)
         if not what:
             return f"policy of {where}, {line.side}: taken back"
         until = "until it is taken back" if wish.for_s is None else f"for {wish.for_s:g} s"
-        return f"policy of {where}, {line.side}: {what} {until}"
+        answer = f"policy of {where}, {line.side}: {what} {until}"
+        return f"{answer}; but {doubt}" if doubt else answer
 
     def _tell(self, command: CommandName, symbol: str | None, side: Side | None) -> str:
         machines = self._which(symbol, side)

@@ -137,6 +137,11 @@ class PlanChoice:
             )
         return self._steering
 
+    def doubts(self) -> list[str]:
+        """What a person should know of the policy before it decides anything: modes that no plan has."""
+        policy = self.steering().policy
+        return [] if policy is None else policy.doubts()
+
     def _is_covered(self, symbol: str, side: Side) -> bool:
         config = self._config.symbols.get(symbol)
         return config is None or config.plan_name(side) is None
@@ -189,6 +194,7 @@ class PlanChoice:
 
     def _plans_by_mode(self, matrices: Mapping[str, Matrix]) -> dict[str, Plan]:
         plans = {mode: self.named(self._plan_of_mode(mode)) for mode in self._modes()}
+        _refuse_namesakes(plans)
         used = {
             mode
             for _, profile in self._profiles()
@@ -203,3 +209,19 @@ class PlanChoice:
         return {
             mode: msgspec.structs.replace(plan, trigger=trigger) for mode, plan in plans.items()
         }
+
+
+def _refuse_namesakes(plans: Mapping[str, Plan]) -> None:
+    """A change between two plans is seen by their names.
+
+    Raises:
+        PolicyError: two modes' plans differ and have the same name.
+    """
+    modes: dict[str, str] = {}
+    for mode, plan in sorted(plans.items()):
+        other = modes.setdefault(plan.name, mode)
+        if plans[other] != plan:
+            raise PolicyError(
+                f"policy.plans: the plans of {other} and {mode} differ and are both named {plan.name!r};"
+                " give one of them another name"
+            )

@@ -324,6 +324,8 @@ class LiveProcess:
     def _build(self, start: StartState) -> None:
         config, clock, audit = self.config, self._clock, self.audit
         session = LiveSession(mode=config.mode)
+        for doubt in self.plans.doubts():
+            self._say(doubt)
         pump = live_pump(
             config,
             session,

@@ -188,6 +188,18 @@ def test_an_unknown_mode_falls_back_and_warns() -> None:
     assert chosen.warning == "there is no exit mode 'moon'; trend_follow is used"
 
 
+def test_modes_that_no_plan_has_are_known_before_they_are_wanted() -> None:
+    assert policy().doubts() == []
+    rows = {str(regime): {"any": "fast_tp"} for regime in Regime if regime != "UNKNOWN"}
+    mine: dict[str, Any] = {"name": "MINE", "unknown": "moon", **rows, "BULL": {"any": "mars"}}
+    choice = PlanChoice(config_from_tables({"policy": {"matrices": {"MINE": mine}}}, source="here"))
+    assert choice.doubts() == [
+        "policy MINE: there is no exit mode 'mars'; trend_follow is used",
+        "policy MINE: there is no exit mode 'moon'; trend_follow is used",
+    ]
+    assert PlanChoice(config_from_tables({}, source="here")).doubts() == []
+
+
 # The configuration --------------------------------------------------------------------------------
 
 
@@ -285,3 +297,12 @@ def test_plans_of_a_policy_look_at_one_price(tmp_path: Any) -> None:
     mapped = {"fast_tp": str(tmp_path / "last.toml")}
     with pytest.raises(PolicyError, match=r"one price source; last at last, .* at mark"):
         steering_of({"policy": {"plans": mapped}})
+
+
+def test_plans_that_differ_have_names_that_differ(tmp_path: Any) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text('name = "trend_follow"\n[stop]\npct = 0.01\n')
+    with pytest.raises(PolicyError, match=r"fast_tp and trend_follow differ and are both named"):
+        steering_of({"policy": {"plans": {"fast_tp": str(other)}}})
+    # The same plan for two modes is fine.
+    steering_of({"policy": {"plans": {"fast_tp": "trend_follow"}}})

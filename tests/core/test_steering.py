@@ -331,6 +331,90 @@ def test_an_unknown_mode_guards_by_the_fallback_and_alarms() -> None:
     ]
 
 
+def test_an_unknown_mode_is_said_where_it_changes_nothing() -> None:
+    desk = Desk()
+    desk.tick(100)
+    desk.hold(1, 100)
+    # The fallback is the plan that the position has; whoever said it must hear of it all the same.
+    assert told(desk.say(mode="moon")) == [
+        "alarm there is no exit mode 'moon'; trend_follow is used"
+    ]
+    assert told(desk.say(mode="fast_tp"))[0].startswith("tighten trend_follow -> fast_tp")
+    # And once, where a position's own warning says it already.
+    said = told(desk.say(mode="moon"))
+    assert said == [
+        "tighten fast_tp -> trend_follow: from outside: moon",
+        "alarm there is no exit mode 'moon'; trend_follow is used",
+    ]
+    assert told(desk.say()) == []
+
+
+def test_a_policy_for_a_symbol_whose_plan_is_named_is_said() -> None:
+    desk = Desk()
+    desk.engine = Engine(
+        plan_for=lambda _symbol, _side: SHIPPED["challenge_100"],
+        steering=Steering(
+            config=QUICK, policy=desk.policy, covers=lambda _symbol, side: side == "SHORT"
+        ),
+    )
+    (alarm,) = told(desk.say(mode="fast_tp", side="LONG"))
+    assert alarm.endswith(f"the plan of {SYMBOL} is named in the configuration")
+    assert told(desk.say(mode="fast_tp", side="SHORT")) == []
+    assert told(desk.say(mode="fast_tp")) == []
+    assert told(desk.say(side="LONG")) == []
+
+
+def test_no_opinion_leaves_what_is_open_alone() -> None:
+    desk = Desk()
+    desk.tick(100)
+    desk.say(mode="defensive_trail", expires_ns=desk.now_ns + 60_000_000_000)
+    assert told(desk.hold(1, 100))[0] == "opened defensive_trail stop 97.6"
+    before = state_of(desk.machine())
+    # The words expire while no regime is known: nothing takes their place.
+    assert told(desk.tick(100, seconds=100)) == []
+    assert desk.machine().policy_plan == "defensive_trail"
+    assert desk.machine().stop_price == before.stop_price
+    # The first regime counts from there.
+    said = told(desk.history(SAW))
+    assert said[0] == "regime CHOP NORMAL"
+    assert said[1].startswith("tighten defensive_trail -> fast_tp")
+
+
+def test_a_plan_that_waits_for_an_atr_tightens_when_it_comes() -> None:
+    fixed = plan_from_toml(
+        'name = "fixed"\ntrigger = "last"\n[stop]\npct = 0.02\n[[targets]]\npct = 0.09\nclose = 1\n',
+        source="here",
+    )
+    desk = Desk(atr=None, plans={"fixed": fixed})
+    desk.tick(100)
+    desk.say(mode="fixed")
+    desk.hold(1, 100)
+    assert desk.machine().stop_price == 98
+    # Without an ATR its fallback is 1 %, and its target cannot be told.
+    assert told(desk.say(mode="fast_tp"))[1:] == ["stop stop_loss 99"]
+    assert desk.targets() == ["109:1"]
+    first_ms = START_MS - 20 * 300_000
+    rows = [Candle(first_ms + n * 300_000, 100.0, 100.2, 99.8, 100.0) for n in range(21)]
+    said = desk.engine.on_history(SYMBOL, "last", 300_000, rows, t_ns=desk.now_ns)
+    # 1.5 and 2.5 ATR of 0.4; R stays the epoch's.
+    assert told(said) == ["stop stop_loss 99.4"]
+    assert desk.targets() == ["101:1"]
+    assert desk.machine().r == 2
+
+
+def test_a_change_tells_the_targets_and_the_trail_after_it() -> None:
+    desk = Desk()
+    desk.tick(100)
+    desk.hold(1, 100)
+    changed, _ = desk.say(mode="defensive_trail")
+    assert isinstance(changed, PolicyChanged)
+    assert changed.targets == ((D(106), D("0.5")), (D(109), D("0.5")))
+    assert (changed.stop, changed.trail) == (D("97.6"), D("1.2"))
+    (changed,) = desk.say(mode="fast_tp")
+    assert isinstance(changed, PolicyChanged)
+    assert changed.targets == ((D(105), D(1)),)
+
+
 def test_a_policy_from_outside_where_there_is_none_is_said() -> None:
     engine = Engine(plan_for=lambda _symbol, _side: SHIPPED["fast_tp"])
     (alarm,) = engine.on_policy(ExternalPolicy(symbol=SYMBOL, mode="fast_tp"), t_ns=1)

@@ -24,8 +24,9 @@ class Listener:
     def __init__(self) -> None:
         self.told: list[PolicyLine] = []
 
-    def policy(self, line: PolicyLine) -> None:
+    def policy(self, line: PolicyLine) -> str:
         self.told.append(line)
+        return "there is no exit mode 'moon'" if line.mode == "moon" else ""
 
     def ms_from_now(self, seconds: float | None) -> int | None:
         return None if seconds is None else 1_000_000 + round(seconds * 1000)
@@ -49,6 +50,11 @@ class Listener:
             SayPolicy(symbol="*", regime="CHOP"),
             ExternalPolicy(symbol="*", regime="CHOP"),
             "policy of every symbol, BOTH: CHOP until it is taken back",
+        ),
+        (
+            SayPolicy(symbol="ETHUSDT", mode="moon"),
+            ExternalPolicy(symbol="ETHUSDT", mode="moon"),
+            "policy of ETHUSDT, BOTH: moon until it is taken back; but there is no exit mode 'moon'",
         ),
         (
             SayPolicy(symbol="BTCUSDT"),

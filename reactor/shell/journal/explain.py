@@ -6,6 +6,13 @@ from typing import Any
 
 from reactor.core.exact import text as plain
 from reactor.errors import BadInputError
+from reactor.shell.journal.policy_words import (
+    last_regime,
+    policy_because,
+    policy_headline,
+    regime_because,
+    regime_headline,
+)
 from reactor.shell.journal.reading import SECOND_NS, Reader, Record, clock_text, span_text
 
 AROUND_NS = 60 * SECOND_NS
@@ -59,12 +66,15 @@ def explain(reader: Reader, decision_id: str) -> Record:
         decision["symbol"],
     )
     state = None if epoch is None else epoch.pop("state")
+    regime = last_regime(reader, decision["symbol"], until_ns=decision["t_ns"])
     return {
         "id": decision["id"],
         "decision": decision["body"],
         "levels": decision["levels"],
         "seen": decision["seen"],
         "plan": None if state is None else _without_nulls(state["plan"]),
+        "tightened": [] if state is None else [one["name"] for one in state["rules"]["tightened"]],
+        "regime": regime,
         "epoch": epoch,
         "orders": orders,
         "outcomes": outcomes,
@@ -101,9 +111,9 @@ def in_words(found: Record) -> list[str]:
     lines = [f"{decision['symbol']}{side}: {headline(decision)}", ""]
     lines.append(f"id         {found['id']}")
     lines.append(f"decided    {clock_text(decision['t_ns'])} UTC, on tick {decision['tick']}")
-    lines += [f"because    {line}" for line in _because(decision, levels, found["plan"])]
+    lines += [f"because    {line}" for line in _because(found)]
     lines += _levels(levels, found["seen"])
-    lines += _epoch(found["epoch"], found["plan"])
+    lines += _epoch(found["epoch"], found["plan"], found["tightened"])
     lines += _orders(found["orders"], found["outcomes"])
     if found["around"]:
         lines += ["", "within a minute of it:"]
@@ -135,11 +145,20 @@ def headline(decision: Record) -> str:
             return f"alarm: {decision['what']}"
         case "ask":
             return f"asked what became of {decision['order_id']}"
+        case "policy":
+            return policy_headline(decision)
+        case "regime":
+            return regime_headline(decision)
         case kind:
             return str(kind).replace("_", " ")
 
 
-def _because(decision: Record, levels: Record | None, plan: Record | None) -> list[str]:
+def _because(found: Record) -> list[str]:
+    decision, levels, plan = found["decision"], found["levels"], found["plan"]
+    if decision["type"] == "policy":
+        return policy_because(decision, found["regime"])
+    if decision["type"] == "regime":
+        return regime_because(decision)
     if decision["type"] != "exit":
         return []
     price, stop = number(decision["price"]), number(decision["stop"])
@@ -203,7 +222,7 @@ def _levels(levels: Record | None, seen: Record | None) -> list[str]:
     return lines
 
 
-def _epoch(epoch: Record | None, plan: Record | None) -> list[str]:
+def _epoch(epoch: Record | None, plan: Record | None, tightened: list[str]) -> list[str]:
     if epoch is None:
         return []
     end = "open"
@@ -214,6 +233,8 @@ def _epoch(epoch: Record | None, plan: Record | None) -> list[str]:
     if plan is not None:
         lines.append(f"plan       {plan['name']}")
         lines += [f"  {key:<10} {_flat(value)}" for key, value in plan.items() if key != "name"]
+    if tightened:
+        lines.append(f"tightened  by {', '.join(tightened)}, as of now")
     return lines
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from reactor.shell.journal.explain import happening_line, headline, number
+from reactor.shell.journal.policy_words import last_regime, regime_headline
 from reactor.shell.journal.reading import Reader, Record, clock_text
 from reactor.shell.journal.samples import MINUTE_NS, Approach, Sample
 
@@ -49,6 +50,9 @@ def why(reader: Reader, symbol: str, *, from_ns: int, to_ns: int) -> Record:
         "symbol": symbol,
         "from_ns": from_ns,
         "to_ns": to_ns,
+        # What holds for the symbol and is of no one position: regimes, words from outside.
+        "regime": last_regime(reader, symbol, until_ns=from_ns),
+        "decisions": [row for row in decisions if row["side"] is None],
         "positions": [
             _position(side, decisions, minutes, epochs) for side in sorted(dict.fromkeys(sides))
         ],
@@ -105,6 +109,9 @@ def in_words(found: Record) -> list[str]:
     lines = [
         f"{found['symbol']} from {clock_text(found['from_ns'])} to {clock_text(found['to_ns'])} UTC"
     ]
+    if found["regime"] is not None:
+        lines.append(f"{regime_headline(found['regime'])} when it began")
+    lines += _decisions(found["decisions"])
     if not found["positions"]:
         lines += ["", "no position of it was guarded then, as far as this journal knows"]
     for position in found["positions"]:

@@ -94,6 +94,8 @@ def test_the_json_has_everything_that_led_to_it(path: Path, capsys: Capture) -> 
         "levels",
         "seen",
         "plan",
+        "tightened",
+        "regime",
         "epoch",
         "orders",
         "outcomes",
