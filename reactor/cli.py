@@ -28,6 +28,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "add_replay_command",
         "play tapes or tick files through the exit machine and print every decision",
     ),
+    "sweep": (
+        "reactor.sweep.commands",
+        "add_sweep_command",
+        "try many plan values on recordings, on all cores, trained and tested apart",
+    ),
     "levels": ("reactor.replay.commands", "add_levels_command", "print the levels a plan yields"),
     "atr": (
         "reactor.replay.commands",

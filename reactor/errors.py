@@ -17,6 +17,7 @@ ReactorError
 │   │   └── RestNotSent    no connection came about: it did not leave, and was not executed
 │   └── BudgetExhausted    our own budget holds a request back: it did not leave
 ├── JournalError           the journal cannot be opened, trusted or written
+├── WorkerLost             a process of a sweep died or failed; the command says so and exits with 2
 ├── RequestRefused         the simulated exchange says no: an answer with a code, not a failure
 └── InvariantError         a rule that money depends on would have been broken: our bug
 
@@ -91,6 +92,10 @@ class BudgetExhausted(Unreachable):
 
 class JournalError(ReactorError):
     """The journal cannot be opened, trusted or written."""
+
+
+class WorkerLost(ReactorError):  # noqa: N818 - what happened, not whose mistake it was
+    """A process that took part in the work died or failed: what it would have answered is not known."""
 
 
 class RequestRefused(ReactorError):  # noqa: N818 -- an answer, not a failure

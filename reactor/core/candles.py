@@ -7,7 +7,8 @@ A candle without a tick is flat at the previous close. A late tick never reopens
 
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
+from copy import copy
+from typing import NamedTuple, Self
 
 from reactor.core.atr import Atr
 from reactor.core.plan import Smoothing
@@ -88,6 +89,14 @@ class CandleSeries:
             for candle, _ in self._retained:
                 self._atrs[key].close_candle(candle.high, candle.low, candle.close)
         return self._atrs[key]
+
+    def twin(self) -> Self:
+        """An independent series in the same state."""
+        twin = copy(self)
+        twin._retained = self._retained.copy()  # noqa: SLF001 - its own kind
+        twin._atrs = {key: atr.twin() for key, atr in self._atrs.items()}  # noqa: SLF001
+        twin._base = {key: atr.twin() for key, atr in self._base.items()}  # noqa: SLF001
+        return twin
 
     @property
     def closed(self) -> list[Candle]:

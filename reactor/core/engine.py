@@ -552,6 +552,10 @@ class Engine(TickPath):
         """Every market that ticks or is waited for."""
         return self._markets
 
+    def take_market(self, market: Market) -> None:
+        """Goes on with a market as another engine has seen it; a twin, where that engine goes on too."""
+        self._markets.put(market)
+
     def market(self, source: Source, symbol: str) -> Market | None:
         """The market of a symbol on a source; None where no plan looks at that source."""
         return self._markets.get(source, symbol)

@@ -5,9 +5,10 @@ between which nothing can happen, neither to a position nor to a candle. They ar
 machines' armed bounds, the forming candle's range, and the tick-jump limit.
 """
 
+from copy import copy
 from decimal import Decimal
 from math import inf, nextafter
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import msgspec
 
@@ -157,6 +158,14 @@ class Market:
         self.since_ms = 0
         self.until_ms = NEVER_MS
 
+    def twin(self) -> Self:
+        """An independent market that has seen the same prices and drives nothing yet."""
+        twin = copy(self)
+        twin.machines, twin.awaited, twin.due_ns = [], [], None
+        twin.series = {interval_ms: series.twin() for interval_ms, series in self.series.items()}
+        twin.regime_series = None
+        return twin
+
     def quote(self) -> Quote | None:
         """The last accepted tick, exact; None before the first."""
         known = self.known_quote
@@ -259,7 +268,10 @@ class Market:
     def skip(self, count: int, text: str, *, last_id: int, t_event_ms: int, t_recv_ns: int) -> None:
         """Counts quiet ticks that were not visited one by one; the last of them had this text."""
         self.ticks += count
-        self.last_id = last_id
+        if self.source == "last" and not self.aggregated:
+            self.trade_id = last_id
+        else:
+            self.last_id = last_id
         self.text = text
         self.t_event_ms = t_event_ms
         self.t_recv_ns = t_recv_ns

@@ -53,13 +53,19 @@ class Markets:
             by_symbol[symbol] = self._make(source, symbol)
         return by_symbol[symbol]
 
+    def put(self, market: Market) -> None:
+        """Takes a market that was made elsewhere for the one of its symbol and source."""
+        {"mark": self.mark, "last": self.last, "book": self.book}[market.source][market.symbol] = (
+            market
+        )
+
     def of(self, plan: Plan, symbol: str) -> Market:
         """The market that a plan's positions of a symbol are driven by."""
         market = self.get(plan.trigger, symbol)
         if market is None:
             # The plan of an epoch that was opened under another configuration.
             market = Market(symbol=symbol, source=plan.trigger, jump_limit=plan.max_tick_jump_pct)
-            {"mark": self.mark, "last": self.last, "book": self.book}[plan.trigger][symbol] = market
+            self.put(market)
         self._take_series(market, plan)
         return market
 

@@ -379,7 +379,7 @@ _RANGES: tuple[tuple[str, str, bool, str, bool], ...] = (
     ("hard_stop.step_pct", "0", True, "1", False),
     ("ladder.rule.scale", "0", False, "100", True),
 )
-_ALTERNATIVES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
+ALTERNATIVES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("stop", ("atr", "pct"), True),
     ("targets", ("atr", "pct", "r"), True),
     ("break_even", ("at_r", "at_pct"), False),
@@ -422,7 +422,7 @@ def _complaints(plan: Plan) -> Iterator[str]:
                 lowest = f"{'at least' if low_allowed else 'more than'} {low}"
                 highest = f"{'at most' if high_allowed else 'less than'} {high}"
                 yield f"{name} = {value} is out of range: {lowest}, {highest}"
-    for parent, keys, needed in _ALTERNATIVES:
+    for parent, keys, needed in ALTERNATIVES:
         for label, table in _tables(plan, parent):
             given = [key for key in keys if getattr(table, key) is not None]
             if len(given) > 1:

@@ -8,9 +8,13 @@ decisions are therefore those of the walk, by construction and by a property tes
 The search looks at a few ticks first and then at the extremes of whole blocks, which are computed once.
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
-from reactor.core.market import Market
+from reactor.core.decisions import Decision
+from reactor.core.engine import Engine
+from reactor.core.market import DAY_MS, ID_STEP_MAX, NEVER_MS, Market
 from reactor.errors import DecodeError
 from reactor.limits import PRICE_MAX, PRICE_MIN
 from reactor.replay.session import Session
@@ -52,7 +56,24 @@ class Search:
             return "there is no tick"
         if not 0 <= int(t_ns.min()) <= int(t_ns.max()) <= T_NS_MAX:
             return "some times lie outside 1970 to 2100"
-        return "time runs backwards" if bool((t_ns[1:] < t_ns[:-1]).any()) else None
+        if bool((t_ns[1:] < t_ns[:-1]).any()):
+            return "time runs backwards"
+        return self._stamps_refusal()
+
+    def _stamps_refusal(self) -> str | None:
+        """What speaks against ids and exchange times of ticks that have their own."""
+        ids, t_event_ms = self.ticks.ids, self.ticks.t_event_ms
+        if ids is None or t_event_ms is None:
+            return None
+        steps, ahead = np.diff(ids), np.diff(t_event_ms)
+        if not bool((steps > 0).all() and (ahead >= 0).all()):
+            return "some ticks come twice or late"
+        if not (int(t_event_ms[0]) >= 0 and int(t_event_ms[-1]) <= T_NS_MAX // MS_NS):
+            return "some exchange times lie outside 1970 to 2100"
+        # Nearer than any source's bound for damage, so that each tick passes for true.
+        if bool((steps >= min(ID_STEP_MAX["last"], DAY_MS)).any() or (ahead > DAY_MS).any()):
+            return "some ids or exchange times run far ahead"
+        return None
 
     def first_outside(self, start: int, stop: int, low: float, high: float) -> int:
         """The first index in [start, stop) whose price is not strictly between; `stop` if none is."""
@@ -122,6 +143,8 @@ def walk(
         if pace is not None:
             pace.wait_until(t_ns)
         now_ns = pump.forwards(row, t_ns)
+        if session.opens_at_ns is not None and now_ns >= session.opens_at_ns:
+            session.expect_positions()
         if now_ns >= engine.due_ns:
             # Before the price is looked at, which may turn out to be none.
             take(engine.on_time(now_ns))
@@ -134,6 +157,13 @@ def walk(
             take(decisions)
 
 
+Call = Callable[[str, str, int, int, int], Sequence[Decision]]
+"""Takes a symbol, a price's text, its id, its exchange time (ms) and its receive time (ns)."""
+
+Take = Callable[[Sequence[Decision]], object]
+"""Takes decisions; what it answers is true where no more of them are wanted."""
+
+
 def jump(session: Session, symbol: str, search: Search) -> None:
     """From crossing to crossing.
 
@@ -142,59 +172,122 @@ def jump(session: Session, symbol: str, search: Search) -> None:
         symbol: what the ticks are of.
         search: the ticks, against which `Search.refusal` has nothing.
     """
-    ticks = search.ticks
-    engine, take = session.engine, session.take
+    engine = session.engine
     market = engine.market("last", symbol)
     assert market is not None
+    start = 0
+    if session.opens_at_ns is not None:
+        opens = int(np.searchsorted(search.ticks.t_ns, session.opens_at_ns, side="left"))
+        start = crossings(
+            engine, market, search, call=engine.on_last, take=session.take, stop=opens
+        )
+        if start < len(search.ticks.t_ns):
+            session.expect_positions()
+    crossings(engine, market, search, call=engine.on_last, take=session.take, start=start)
+    session.pump.now_ns = int(search.ticks.t_ns[-1])
+
+
+def crossings(
+    engine: Engine,
+    market: Market,
+    search: Search,
+    *,
+    call: Call,
+    take: Take,
+    start: int = 0,
+    stop: int | None = None,
+) -> int:
+    """Visits the ticks at which something can happen, and counts the others.
+
+    Args:
+        engine: what is fed.
+        market: its market of these ticks.
+        search: the ticks, against which `Search.refusal` has nothing.
+        call: the engine's method for a tick.
+        take: takes every decision; a true answer ends it.
+        start: the first row.
+        stop: the row before which it ends; the end of the ticks where None is given.
+
+    Returns:
+        The row of the first tick that was not looked at.
+    """
+    ticks, symbol = search.ticks, market.symbol
     # Reading one number out of an array costs less through a view.
     prices: memoryview[float] = memoryview(ticks.prices)  # type: ignore[arg-type] # numpy's stubs
     times: memoryview[int] = memoryview(ticks.t_ns)  # type: ignore[arg-type] # do not know it
-    count = len(prices)
-    instant = instant_ns = 0
-    at = 0
+    instants = _Instants(ticks)
+    count = len(prices) if stop is None else stop
+    instant = instant_ns = instant_ms = 0
+    at = start
     while at < count:
         moment = times[at]
-        decisions = engine.on_last(symbol, repr(prices[at]), at + 1, moment // MS_NS, moment)
-        if decisions:
-            take(decisions)
-        following_ns = _next_instant_ns(market, engine.due_ns)
-        if following_ns != instant_ns:
-            instant_ns = following_ns
-            instant = int(np.searchsorted(ticks.t_ns, instant_ns, side="left"))
-        low, high = market.calm_low, market.calm_high
+        decisions = call(symbol, repr(prices[at]), *instants.stamps(at, moment), moment)
         at += 1
+        if decisions and take(decisions):
+            return at
+        due_ns, end_ms = engine.due_ns, _candles_end_ms(market)
+        if due_ns != instant_ns or end_ms != instant_ms:
+            instant_ns, instant_ms = due_ns, end_ms
+            instant = min(instants.first(due_ns, end_ms), count)
+        low, high = market.calm_low, market.calm_high
         first = at
         near = min(at + NEAR, instant)
         while at < near and low < prices[at] < high:
             at += 1
         if at == near:
             at = search.first_outside(at, instant, low, high)
-        _skip(market, ticks, first, at)
-    session.pump.now_ns = times[count - 1]
+        if at > first:
+            _skip(market, ticks, first, at, *instants.stamps(at - 1, times[at - 1]))
+    return count
 
 
-def _next_instant_ns(market: Market, due_ns: int) -> int:
-    """When the clock or a candle's end next has to be looked at."""
-    instant_ns = due_ns
+def _candles_end_ms(market: Market) -> int:
+    """When a candle's end next has to be looked at, exchange time."""
+    end_ms = NEVER_MS
     for series in market.series.values():
-        instant_ns = min(instant_ns, series.end_ms * MS_NS)
-    return min(instant_ns, NEVER_NS)
+        end_ms = min(end_ms, series.end_ms)
+    return end_ms
 
 
-def _skip(market: Market, ticks: TickFile, start: int, stop: int) -> None:
-    """Counts the quiet ticks from `start` up to `stop`."""
-    if stop <= start:
-        return
+class _Instants:
+    """The ids and exchange times of ticks, and the rows at which the clock or a candle's end comes."""
+
+    def __init__(self, ticks: TickFile) -> None:
+        self._t_ns, self._t_event_ms = ticks.t_ns, ticks.t_event_ms
+        self._events: memoryview[int] | None = None
+        self._ids: memoryview[int] | None = None
+        if ticks.t_event_ms is not None and ticks.ids is not None:
+            self._events = memoryview(ticks.t_event_ms)  # type: ignore[arg-type] # as above
+            self._ids = memoryview(ticks.ids)  # type: ignore[arg-type] # as above
+
+    def stamps(self, row: int, t_ns: int) -> tuple[int, int]:
+        """A tick's id and its exchange time in ms."""
+        if self._ids is None or self._events is None:
+            return row + 1, t_ns // MS_NS
+        return self._ids[row], self._events[row]
+
+    def first(self, due_ns: int, end_ms: int) -> int:
+        """The first row at or after either instant."""
+        if self._t_event_ms is None:
+            due_ns = min(due_ns, end_ms * MS_NS, NEVER_NS)
+            return int(np.searchsorted(self._t_ns, due_ns, side="left"))
+        due = np.searchsorted(self._t_ns, min(due_ns, NEVER_NS), side="left")
+        return min(int(due), int(np.searchsorted(self._t_event_ms, end_ms, side="left")))
+
+
+def _skip(
+    market: Market, ticks: TickFile, start: int, stop: int, last_id: int, t_event_ms: int
+) -> None:
+    """Counts the quiet ticks from `start` up to `stop`, of which the last one has this id and time."""
     if market.series:
         passed = ticks.prices[start:stop]
         low, high = float(passed.min()), float(passed.max())
         for series in market.series.values():
             series.stretch(low, high)
-    moment = int(ticks.t_ns[stop - 1])
     market.skip(
         stop - start,
         repr(float(ticks.prices[stop - 1])),
-        last_id=stop,
-        t_event_ms=moment // MS_NS,
-        t_recv_ns=moment,
+        last_id=last_id,
+        t_event_ms=t_event_ms,
+        t_recv_ns=int(ticks.t_ns[stop - 1]),
     )

@@ -71,6 +71,7 @@ def add_replay_command(commands: "Subparsers") -> None:
     add("--plan", metavar="NAME|FILE", help=f"the plan of every position ({_plan_names()})")
     add("--config", metavar="FILE", type=Path, help="a reactor.toml: plans and filters by symbol")
     _repeatable(add, "--position", "SYMBOL:SIDE:QTY@ENTRY", "open this at the first trigger tick")
+    add("--open-at", metavar="TIME", help="open --position then: nanoseconds, or 2024-08-08T23:55Z")
     _repeatable(add, "--atr", "SYMBOL=VALUE", "a fixed ATR instead of the candle-built one")
     _repeatable(add, "--input", "SYMBOL:NAME=VALUE", "leverage, margin, liquidation_price …")
     _repeatable(add, "--tick", "SYMBOL=SIZE", "tick size, where the tape has no exchangeInfo")
@@ -186,7 +187,10 @@ def _run_replay(args: argparse.Namespace) -> int:
         verify=args.verify,
         engine=args.engine,
         symbol=None if args.symbol is None else args.symbol.upper(),
+        open_at_ns=None if args.open_at is None else parse.instant_ns(args.open_at, "--open-at"),
     )
+    if asked.open_at_ns is not None and not asked.positions:
+        raise ConfigError("--open-at says when a --position opens; give one")
     table = None if args.json else ReplayTable()
     # Where a recording is watched at its own pace, no line may wait for a full buffer.
     print_json = _print_json_at_once if args.speed > 0 else _print_json

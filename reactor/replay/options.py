@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -9,11 +10,18 @@ from typing import Literal
 import msgspec
 
 from reactor.core.decisions import Side
+from reactor.core.exact import divide, multiply
 from reactor.core.orders import Fills
 from reactor.core.plan import Plan, Trigger
 from reactor.core.sizing import Inputs, inputs_from_text
 from reactor.errors import ConfigError
-from reactor.limits import AMOUNT_ABS_MAX, PRICE_MAX, PRICE_MIN, PRICE_TEXT_LENGTH_MAX
+from reactor.limits import (
+    AMOUNT_ABS_MAX,
+    PRICE_MAX,
+    PRICE_MIN,
+    PRICE_TEXT_LENGTH_MAX,
+    TIME_MS_MAX,
+)
 
 EngineChoice = Literal["auto", "walk", "columns"]
 
@@ -47,6 +55,7 @@ class ReplayOptions(msgspec.Struct, frozen=True, kw_only=True):
     verify: bool = False
     engine: EngineChoice = "auto"
     symbol: str | None = None
+    open_at_ns: int | None = None
 
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -91,6 +100,29 @@ def positions(arguments: Iterable[str]) -> tuple[AskedPosition, ...]:
             )
         seen.add((one.symbol, one.side))
     return asked
+
+
+def instant_ns(text: str, what: str) -> int:
+    """An instant in nanoseconds since the Unix epoch: those as a whole number, or a date and time (UTC).
+
+    Raises:
+        ConfigError: the text is none, or lies outside 1970 to 2100.
+    """
+    text = text.strip()
+    mend = "write nanoseconds since 1970, or a time as in 2024-08-08T23:55:00.250Z"
+    try:
+        if re.fullmatch("[0-9]{1,20}", text):
+            t_ns = int(text)
+        else:
+            moment = datetime.fromisoformat(text)
+            moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+            since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+            t_ns = (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+    except (ValueError, OverflowError):
+        raise ConfigError(f"{what} {text[:60]!r} is no instant; {mend}") from None
+    if not 0 <= t_ns <= TIME_MS_MAX * 1_000_000:
+        raise ConfigError(f"{what} {text[:60]!r} lies outside 1970 to 2100; {mend}")
+    return t_ns
 
 
 def by_symbol(arguments: Iterable[str], option: str) -> dict[str, Decimal]:
@@ -143,6 +175,17 @@ def level_inputs(arguments: Iterable[str]) -> Inputs:
 def ladder_facts(texts: Mapping[str, str]) -> Inputs:
     """The ladder's inputs among given ones; what feeds the guards is no fact for a rule."""
     return inputs_from_text({name: texts[name] for name in LADDER_INPUTS if name in texts})
+
+
+def guard_facts(
+    texts: Mapping[str, str], quantity: Decimal, entry: Decimal
+) -> tuple[Decimal | None, Decimal | None]:
+    """Margin and liquidation price for the guards, among given inputs of a position."""
+    margin = Decimal(texts["margin"]) if "margin" in texts else None
+    if margin is None and "leverage" in texts:
+        margin = divide(multiply(quantity, entry), Decimal(texts["leverage"]))
+    liquidation = texts.get("liquidation_price")
+    return margin, None if liquidation is None else Decimal(liquidation)
 
 
 def _input(given: str, argument: str, known: Sequence[str], mend: str) -> tuple[str, str]:

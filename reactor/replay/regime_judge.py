@@ -4,7 +4,7 @@ Every so many hours a LONG and a SHORT are opened at the open of the next candle
 played through the engine until they close. What came of them is told in R, by the regime at the entry.
 
 What candles do not say is assumed, against the position: within a candle the price goes to the extreme that
-hurts first, then to the other, then to the close, in steps of at most `STEP_PCT`; orders fill at the step
+hurts first, then to the other, then to the close, in small steps (`candle_steps`); orders fill at the step
 that fired them. Fees are told separately.
 """
 
@@ -12,7 +12,7 @@ import statistics
 import sys
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -32,10 +32,8 @@ from reactor.core.regime import Regime, RegimeConfig, Verdict
 from reactor.plans import load_plan, shipped_plan_names
 from reactor.policies import shipped_matrices
 from reactor.replay.candle_file import read_candles
+from reactor.replay.candle_steps import price_steps
 from reactor.replay.regime_commands import classified
-
-STEP_PCT = 0.0002
-"""How far the price is taken to move at once: 2 bp, a few ticks of most contracts."""
 
 HISTORY_CANDLES = 280
 """5 m candles before an entry: Wilder's ATR over 14 has then forgotten its start to 1e-9."""
@@ -116,21 +114,8 @@ class Market:
         key = (place, low_first)
         if key not in self._paths:
             candle = self.candles[place]
-            ends = (candle.low, candle.high) if low_first else (candle.high, candle.low)
-            self._paths[key] = [*_steps(candle.open, (*ends, candle.close))]
+            self._paths[key] = [*price_steps(candle, low_first=low_first)]
         return self._paths[key]
-
-
-def _steps(start: float, ends: Iterable[float]) -> Iterator[str]:
-    yield repr(start)
-    at = start
-    for end in ends:
-        count = max(1, int(abs(end - at) / (STEP_PCT * start)) + 1)
-        for number in range(1, count):
-            yield f"{at + (end - at) * number / count:.12g}"
-        if end != at:
-            yield repr(end)
-        at = end
 
 
 def _grouped(candles: Sequence[Candle], interval_ms: int) -> Iterator[Candle]:

@@ -10,11 +10,30 @@ import hashlib
 import html
 import re
 from importlib.resources import files
-from typing import Any, Final
+from importlib.resources.abc import Traversable
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from reactor import __version__
+
+_STATIC: Final = files("reactor.replay") / "static"
+
+
+class Look(NamedTuple):
+    """What a page is put together from, besides what it shows.
+
+    Attributes:
+        template: the HTML, with places for `title`, `policy`, `version`, `license`, `style`, `session`
+            and `script`.
+        scripts: in this order: each uses what the ones before it define.
+        styles: likewise.
+    """
+
+    template: Traversable
+    scripts: tuple[Traversable, ...]
+    styles: tuple[Traversable, ...]
+
 
 SCRIPTS: Final = (
     "uPlot.iife.min.js",
@@ -31,22 +50,29 @@ SCRIPTS: Final = (
 
 STYLES: Final = ("uPlot.min.css", "report.css")
 
-_STATIC: Final = files("reactor.replay") / "static"
+SESSION: Final = Look(
+    _STATIC / "report.html",
+    tuple(_STATIC / name for name in SCRIPTS),
+    tuple(_STATIC / name for name in STYLES),
+)
+"""A replay's page."""
+
 _BANNER: Final = re.compile(r"\A/\*!.*?\*/\s*", re.DOTALL)
 _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
 
 
-def page(*, title: str, session: dict[str, Any]) -> bytes:
+def page(*, title: str, session: dict[str, Any], look: Look = SESSION) -> bytes:
     """The whole page.
 
     Args:
         title: the heading, any text.
         session: what is shown, as `Report` makes it. Texts may be anything; numbers are finite.
+        look: what the page is put together from.
 
     Returns:
         HTML in UTF-8.
     """
-    script, style = _script(), _style()
+    script, style = _script(look), "\n".join(map(_asset, look.styles))
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -61,26 +87,22 @@ def page(*, title: str, session: dict[str, Any]) -> bytes:
         "title": html.escape(_legible(title)),
         "policy": html.escape(policy, quote=False),
         "version": html.escape(__version__),
-        "license": html.escape(_asset("uPlot.LICENSE").strip()),
+        "license": html.escape(_asset(_STATIC / "uPlot.LICENSE").strip()),
         "style": style,
         "session": _inert_json({"title": title} | session),
         "script": script,
     }
     # One pass: what is put in is never looked at again, so no text can name another part.
-    return _PLACE.sub(lambda place: parts[place[1]], _asset("report.html")).encode()
+    return _PLACE.sub(lambda place: parts[place[1]], _asset(look.template)).encode()
 
 
-def _asset(name: str) -> str:
-    return (_STATIC / name).read_text(encoding="utf-8")
+def _asset(file: Traversable) -> str:
+    return file.read_text(encoding="utf-8")
 
 
-def _script() -> str:
+def _script(look: Look) -> str:
     # The library's one-line banner has an address in it; its licence stands in the page instead.
-    return "\n".join(_BANNER.sub("", _asset(name)) for name in SCRIPTS)
-
-
-def _style() -> str:
-    return "\n".join(_asset(name) for name in STYLES)
+    return "\n".join(_BANNER.sub("", _asset(file)) for file in look.scripts)
 
 
 def _hash(inline: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Any
 
 from reactor.binance.orders import market_exit_orders
@@ -19,14 +18,14 @@ from reactor.core.decisions import (
     Side,
 )
 from reactor.core.engine import Engine
-from reactor.core.exact import ZERO, divide, multiply, text
+from reactor.core.exact import ZERO, text
 from reactor.core.ladder import Filters
 from reactor.core.market import Market
 from reactor.core.orders import Fills
 from reactor.core.plan import Plan
 from reactor.core.sizing import Inputs
 from reactor.replay.lines import Line, line_of
-from reactor.replay.options import ReplayOptions, ladder_facts
+from reactor.replay.options import ReplayOptions, guard_facts, ladder_facts
 from reactor.replay.verify import Verifier
 from reactor.shell.assembly import live_pump, order_ids, start_state
 from reactor.shell.plan_choice import PlanChoice
@@ -49,6 +48,7 @@ class Session:
     Attributes:
         engine: the engine. `pump`: what feeds it from tape lines.
         exits: how many exits were decided.
+        opens_at_ns: when `expect_positions` is to be called; None once it has been.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Session:
         self._notes: Counter[str] = Counter()
         self._said: set[str] = set()
         self._header = header
-        self._config = _config(options, header)
+        self._config = configuration(options, header)
         self._plans = PlanChoice(
             self._config,
             override=options.plan,
@@ -119,8 +119,16 @@ class Session:
             self.verifier = Verifier(self._orders_of, sends=sends)
             self.pump.on_sent = self.verifier.recorded
         self._plans.look_up(asked.symbol for asked in options.positions)
-        for asked in options.positions:
-            margin, liquidation = self._risk(asked.symbol, asked.quantity, asked.entry)
+        self.opens_at_ns: int | None = options.open_at_ns
+        if options.open_at_ns is None:
+            self.expect_positions()
+
+    def expect_positions(self) -> None:
+        """From here on the first trigger-price tick of its symbol opens what was asked for."""
+        self.opens_at_ns = None
+        for asked in self._options.positions:
+            inputs = self._options.inputs.get(asked.symbol, {})
+            margin, liquidation = guard_facts(inputs, asked.quantity, asked.entry)
             self.engine.expect(
                 asked.symbol,
                 asked.side,
@@ -229,6 +237,11 @@ class Session:
 
     def finish(self, *, seconds: float) -> Line:
         """The summary line; says what was left unsaid."""
+        if self.opens_at_ns is not None and self._options.positions:
+            self._show(
+                "--open-at: the recording ends before it, so no position was opened; it lasts until"
+                f" {self.pump.now_ns} ns"
+            )
         self.take(self.pump.finish())
         for kind, count in self._notes.items():
             if count > NOTES_SHOWN_MAX:
@@ -285,19 +298,9 @@ class Session:
                 if symbol not in known:
                     self._show(f"{option} {symbol}: no price of {symbol} came; check the symbol")
 
-    def _risk(
-        self, symbol: str, quantity: Decimal, entry: Decimal
-    ) -> tuple[Decimal | None, Decimal | None]:
-        """Margin and liquidation price for the guards, from `--input`."""
-        inputs = self._options.inputs.get(symbol, {})
-        margin = Decimal(inputs["margin"]) if "margin" in inputs else None
-        if margin is None and "leverage" in inputs:
-            margin = divide(multiply(quantity, entry), Decimal(inputs["leverage"]))
-        liquidation = inputs.get("liquidation_price")
-        return margin, None if liquidation is None else Decimal(liquidation)
 
-
-def _config(options: ReplayOptions, header: TapeHeader | None) -> Config:
+def configuration(options: ReplayOptions, header: TapeHeader | None) -> Config:
+    """The configuration of a replay: the option's, else the recording's own, else nothing but defaults."""
     if options.config is not None:
         return load_config(options.config)
     recorded: Any = None if header is None else header.config

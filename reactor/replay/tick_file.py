@@ -53,6 +53,8 @@ class TickFile(NamedTuple):
         texts: the prices as they were written, where doubles do not keep them; else None.
         has_times: whether the file states times; without, ticks are `UNSTAMPED_STEP_NS` apart.
         damage: rows that could not be read, the first ones with their reasons. `damage_count`: all.
+        t_event_ms, ids: exchange times and ids, of ticks that have their own (a tape's); else an exchange
+            time is the time in whole milliseconds, and an id the row's number from 1.
     """
 
     t_ns: "NDArray[np.int64]"
@@ -62,6 +64,8 @@ class TickFile(NamedTuple):
     has_times: bool = True
     damage: tuple[Damage, ...] = ()
     damage_count: int = 0
+    t_event_ms: "NDArray[np.int64] | None" = None
+    ids: "NDArray[np.int64] | None" = None
 
 
 def is_tick_file(path: Path) -> bool:

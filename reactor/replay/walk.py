@@ -1,7 +1,7 @@
 """The exact walk: a tape's messages one by one through the engine, as live would have taken them."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +59,7 @@ def walk(
     for tape in tapes:
         if len(tapes) > 1:
             pump.place = f"{tape.path.name} line"
-        for first, lines in tape.batches():
+        for first, lines in _split_at_opening(session, tape.batches()):
             if pace is None:
                 pump.feed(first, lines, session.take)
             else:
@@ -73,6 +73,27 @@ def walk(
         for damage in tape.damage:
             pump.damaged(damage.line, damage.reason)
         pump.skipped += tape.damage_count - len(tape.damage)
+
+
+def _split_at_opening(
+    session: Session, batches: Iterator[tuple[int, list[bytes]]]
+) -> Iterator[tuple[int, list[bytes]]]:
+    """The batches; the session's positions are waited for from the first line at or after their time on."""
+    for first, lines in batches:
+        opens_at_ns = session.opens_at_ns
+        if opens_at_ns is not None:
+            times = map(_time_of, lines)
+            found = (
+                at for at, t_ns in enumerate(times) if t_ns is not None and t_ns >= opens_at_ns
+            )
+            at = next(found, None)
+            if at is not None:
+                if at:
+                    yield first, lines[:at]
+                session.expect_positions()
+                yield first + at, lines[at:]
+                continue
+        yield first, lines
 
 
 class Pace:

@@ -1,7 +1,6 @@
 """`reactor explain` and `reactor why`: arguments in, exit code out."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from reactor.clock import SystemClock
-from reactor.config import Config
-from reactor.config_sources import read_config
+from reactor.config import Config, load_config
 from reactor.errors import BadInputError
 from reactor.shell.journal import explain as explaining
 from reactor.shell.journal import why as asking
@@ -113,7 +111,11 @@ def run_why(args: argparse.Namespace) -> int:
 def _path(args: argparse.Namespace) -> Path:
     if args.journal:
         return Path(args.journal)
-    return journal_path(read_config(Path(args.config) if args.config else None, os.environ))
+    if args.config or CONFIG_FILE.is_file():
+        config = load_config(Path(args.config) if args.config else CONFIG_FILE)
+    else:
+        config = Config()
+    return journal_path(config)
 
 
 def journal_path(config: Config) -> Path:
