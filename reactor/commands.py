@@ -2,9 +2,10 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -56,10 +57,17 @@ def add_run_command(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs until stopped; answers the exit code."""
+    # Told to end before there is anything to end in order.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end_at_once)
     from reactor.bootstrap import run as run_live  # noqa: PLC0415 - keeps --help quick
 
     config = asked_config(args, dict(os.environ))
     return run_live(config, os.environ, shows_table=sys.stdout.isatty())
+
+
+def _end_at_once(*_: object) -> NoReturn:
+    sys.exit(0)
 
 
 def asked_config(args: argparse.Namespace, variables: dict[str, str]) -> Config:

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from reactor.config_complaints import in_words, require_share, size_bytes
 from reactor.core.decisions import Side
 from reactor.core.policy import OnRegimeChange
 from reactor.core.regime import RegimeConfig
@@ -236,6 +237,10 @@ def config_from_tables(tables: Any, *, source: str) -> Config:
     try:
         config = msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: {in_words(error, Config, tables=tables)}") from None
+    try:
+        _refuse_impossible(config)
+    except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
     for symbol, values in config.symbols.items():
         for key in ("tick", "step", "min_qty"):
@@ -245,3 +250,15 @@ def config_from_tables(tables: Any, *, source: str) -> Config:
     for complaint in config.regime.complaints():
         raise ConfigError(f"{source}: {complaint}")
     return config
+
+
+def _refuse_impossible(config: Config) -> None:
+    """Refuses what each key alone may hold and no session can be run with, whether it is switched on or not."""
+    for key in ("max_size", "min_free_disk", "rotate_size"):
+        size_bytes(getattr(config.record, key), key=f"record.{key}")
+    stop = config.hard_stop
+    require_share(stop.buffer_pct, key="hard_stop.buffer_pct", may_be_zero=False)
+    require_share(stop.step_pct, key="hard_stop.step_pct", may_be_zero=True)
+    limit = config.manage.max_notional
+    if limit is not None and not (limit.is_finite() and limit > 0):
+        raise ConfigError(f"manage.max_notional = {limit} must be above 0")

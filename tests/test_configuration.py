@@ -155,6 +155,21 @@ def test_a_wrong_variable_is_named(variables: dict[str, str], message: str) -> N
         ("mode = 3", "mode"),
         ("[manage]\nincludes = []", "includes"),
         ("not toml", "not a TOML file"),
+        ("moed = 1", "reactor.toml: there is no key moed; there are account, alarms, data_dir, "),
+        ("[http]\nprot = 1", "[http] has no key prot; there are enabled, host, port, socket"),
+        ("[symbols.BTCUSDT]\ntik = 1", "has no key tik; there are long, long_profile, min_qty"),
+        ('mode = "alive"', "mode = 'alive': write one of dry_run, shadow, live"),
+        ('[log]\nlevel = "loud"', "log.level = 'loud': write one of debug, info, warning, error"),
+        ("[http]\nport = 99999", "http.port = 99999: expected a whole number <= 65535"),
+        ('[alarms]\ncommand = "echo"', "alarms.command = 'echo': expected a list, got a text"),
+        ('[manage]\nsides = ["UP"]', "manage.sides[0]: write one of LONG, SHORT"),
+        ('[record]\nmax_size = "10 apples"', "record.max_size = '10 apples' is no size"),
+        (
+            "[hard_stop]\nbuffer_pct = 2",
+            "hard_stop.buffer_pct = 2 is out of range: above 0, below 1",
+        ),
+        ("[hard_stop]\nstep_pct = -0.1", "hard_stop.step_pct = -0.1 is out of range: at least 0"),
+        ("[manage]\nmax_notional = -5", "manage.max_notional = -5 must be above 0"),
     ],
 )
 def test_a_wrong_file_is_refused(elsewhere: Path, text: str, message: str) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from reactor.core.decisions import Side
 from reactor.core.hard_stop_keeper import HardStopKeeper
 from reactor.core.hard_stop_leg import Leg, Phase
+from reactor.core.hard_stop_orphans import Orphans
 from reactor.core.hard_stop_values import (
     NEVER_NS,
     Action,
@@ -56,6 +57,7 @@ class HardStops:
         self._timing = timing or Timing()
         self._keepers: dict[Key, HardStopKeeper] = {}
         self._withdrawal = Withdrawal(self._timing)
+        self._orphans = Orphans(self._timing)
         self._restored: dict[Key, HardStopState] = {}
         self._ended: dict[str, int] = {}
         self._foreign: set[str] = set()
@@ -63,7 +65,7 @@ class HardStops:
     @property
     def due_ns(self) -> int:
         """No later than when the clock next has something to do."""
-        due_ns = self._withdrawal.due_ns
+        due_ns = min(self._withdrawal.due_ns, self._orphans.due_ns)
         for keeper in self._keepers.values():
             due_ns = min(due_ns, keeper.due_ns)
         return due_ns
@@ -237,7 +239,7 @@ class HardStops:
         for keeper in list(self._keepers.values()):
             if keeper.due_ns <= t_ns:
                 out += self._collect(keeper, keeper.settle(t_ns), t_ns)
-        return out + self._withdrawal.settle(t_ns)
+        return out + self._orphans.on_time(t_ns) + self._withdrawal.settle(t_ns)
 
     # What it says -----------------------------------------------------------------------------
 
@@ -302,6 +304,7 @@ class HardStops:
     def _end(self, key: Key, t_ns: int) -> list[Action]:
         keeper = self._keepers.pop(key)
         keeper.end("its epoch ended")
+        self._orphans.ended(key[0], t_ns)
         self._spread()
         return self._collect(keeper, [], t_ns)
 
@@ -310,6 +313,7 @@ class HardStops:
         for record in state.stops:
             leg = Leg.of_record(record, symbol=state.symbol, side=state.side, t_ns=t_ns)
             self._withdrawal.add(leg, why="its epoch ended", t_ns=t_ns)
+        self._orphans.ended(state.symbol, t_ns)
         return self._withdrawal.settle(t_ns)
 
     def _sight(self, row: SeenStop, name: StopName, asked_ns: int, t_ns: int) -> list[Action]:

@@ -314,7 +314,7 @@ class HardStopKeeper:
             return
         grew, shrank = quantity > goal.quantity, quantity < goal.quantity
         is_moved = self._aim_at.is_worth_moving(wanted, placed=goal.trigger, trigger=trigger)
-        if not (grew or shrank or is_moved):
+        if not (grew or shrank or is_moved or self._is_outdone(goal)):
             return
         # In hedge mode a stop larger than the position is refused when it triggers: as urgent as growth.
         urgent = grew or (wanted.hedge and shrank)
@@ -369,13 +369,20 @@ class HardStopKeeper:
             self._requests.place(leg, self.wanted)
         self._at(t_ns + self._timing.answer_max_ns)
 
+    def _is_outdone(self, goal: Placement) -> bool:
+        """Whether a tighter stop was confirmed after this placement had left: it was on its way meanwhile."""
+        tightest = self._aim_at.tightest
+        return tightest is not None and is_tighter(self.wanted.side, tightest, goal.trigger)
+
     def _confirm(self) -> None:
-        """The newest placement stands whole: the older ones may go."""
+        """The newest placement stands whole: the older ones may go, but for those that outdo it."""
         goal = self._goal
         assert goal is not None
         self._confirmed = goal
+        is_outdone = self._is_outdone(goal)
         for leg in self.legs.surplus(goal):
-            self._release(leg, "replaced")
+            if not is_outdone or not is_tighter(leg.side, leg.trigger, goal.trigger):
+                self._release(leg, "replaced")
         self._issue.settled(goal)
 
     # What happens to a stop, and to a placement ---------------------------------------------

@@ -288,6 +288,7 @@ class Timing(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         mark_fresh_ns: older mark prices say nothing about the present.
         list_lag_ns: how long after its end a stop may still be listed.
         give_up_ns: how long a stop that should go is cancelled, before a person is told.
+        orphans_first_ns, orphans_last_ns: when, after an epoch's end, lists are looked at for what is left of it.
     """
 
     move_interval_ns: int = SECOND_NS
@@ -306,3 +307,5 @@ class Timing(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     mark_fresh_ns: int = 5 * SECOND_NS
     list_lag_ns: int = 5 * SECOND_NS
     give_up_ns: int = 60 * SECOND_NS
+    orphans_first_ns: int = 10 * SECOND_NS
+    orphans_last_ns: int = 70 * SECOND_NS

@@ -180,6 +180,8 @@ class LiveProcess:
         try:
             await asyncio.wait({starting, stopping, broken}, return_when=first)
             if starting.done():
+                if starting.exception() is not None:
+                    self._ended_by = "it could not be started"
                 starting.result()
                 await asyncio.wait({stopping, broken}, return_when=first)
             for task in tasks:

@@ -13,11 +13,11 @@ from typing import Any, Final
 from reactor.binance.urls import Environment, environment
 from reactor.clock import SystemClock
 from reactor.config import Config, RecordConfig
+from reactor.config_complaints import size_bytes
 from reactor.config_sources import read_config
 from reactor.core.plan import Trigger
 from reactor.errors import ConfigError
 from reactor.shell.record_session import SUFFIXES, RecordSession, streams_of
-from reactor.shell.recorder import size_bytes
 from reactor.shell.rest.aiohttp_rest import AiohttpRest
 from reactor.shell.transport.choose import create_transport
 

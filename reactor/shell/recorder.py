@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from reactor.audit import AlarmRaised, Audit, RecordingChanged
 from reactor.config import RecordConfig
+from reactor.config_complaints import size_bytes
 from reactor.errors import ConfigError, TapeError
 from reactor.shell.tape_format import Channel, Direction
 from reactor.shell.tape_writer import TapeWriter
@@ -20,29 +21,9 @@ from reactor.shell.tape_writer import TapeWriter
 CHECK_EVERY_NS: Final = 10_000_000_000
 """How often free disk and the age of old tapes are looked at."""
 
-_UNITS: Final = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_SIZE: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?B?)\s*", re.IGNORECASE)
 
 _TAPE: Final = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9]{4,}\.jsonl\.zst")
 """How tapes are named here: what else is in the folder is somebody's own, and never removed."""
-
-
-def size_bytes(text: str, *, key: str) -> int:
-    """A size as people write it: `500MB`, `10GB`, `1000000`.
-
-    Args:
-        text: what was written.
-        key: what to name in the error.
-
-    Raises:
-        ConfigError: it is no size above 0.
-    """
-    match = _SIZE.fullmatch(text)
-    unit = match[2].upper() if match else ""
-    unit = unit if unit in _UNITS else f"{unit}B"
-    if match is None or unit not in _UNITS or float(match[1]) <= 0:
-        raise ConfigError(f"{key} = {text!r} is no size; write it as 500MB or 10GB")
-    return int(float(match[1]) * _UNITS[unit])
 
 
 class Recorder:

@@ -34,6 +34,8 @@ REQUEST: Final = frozenset(
         "not_json",
     }
 )
+WRITING: Final = REQUEST - {"stale"}
+"""Of a request that changes something: it is carried out now, whatever answers are old."""
 MESSAGE: Final = frozenset({"lose", "delay", "duplicate", "reorder", "mute", "drop"})
 ALGO: Final = frozenset(
     {"algo_invisible", "stuck_triggering", "vanish", "trigger_delay", "trigger_reject"}
@@ -86,6 +88,11 @@ class FaultRule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     fraction: float = 0.5
     event: bool = False
     account: str = "main"
+
+
+def request_kinds(method: str) -> frozenset[str]:
+    """Return the faults that make sense on a request of this HTTP method."""
+    return REQUEST if method == "GET" else WRITING
 
 
 class _Armed:

@@ -115,7 +115,7 @@ def answer(exchange: "Exchange", request: Request) -> Response:
         account_name = credential.account if credential else ""
         facts = request_facts(request.method, request.path, params, account_name, "rest")
         rule = (
-            exchange.faults.take(faults.REQUEST, facts, exchange.now_ms)
+            exchange.faults.take(faults.request_kinds(request.method), facts, exchange.now_ms)
             if exchange.faults
             else None
         )

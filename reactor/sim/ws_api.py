@@ -122,7 +122,7 @@ class WsApiSession:
         rule = None
         if exchange.faults:
             facts = rest.request_facts(*row, params, name, "ws_api") | {"method": method}
-            rule = exchange.faults.take(faults.REQUEST, facts, exchange.now_ms)
+            rule = exchange.faults.take(faults.request_kinds(row[0]), facts, exchange.now_ms)
         held = rest.Response()
         try:
             rest.before(exchange, rule, held)

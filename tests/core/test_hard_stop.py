@@ -8,6 +8,7 @@ import pytest
 from reactor.core.exact import text
 from reactor.core.hard_stop_levels import PARTS_MAX, stop_parts, trigger_price
 from reactor.core.hard_stop_values import (
+    Action,
     AskOpen,
     AskOrder,
     AskPosition,
@@ -572,7 +573,7 @@ def test_a_triggered_one_is_followed_and_the_position_ends_by_itself() -> None:
         assert bench.view().state == "triggering"
         bench.wait(0.3)
     bench.did(bench.stops.end("BTCUSDT", "LONG", 1, bench.t_ns))
-    assert bench.wait(60) == []
+    assert looks_only(bench.wait(60))
     assert of(CloseNow, bench.log) == []
     assert bench.alarms() == []
 
@@ -683,7 +684,12 @@ def test_the_end_of_an_epoch_cancels_and_goes_on_until_it_is_done() -> None:
     bench.did(bench.stops.cancel_refused(cancel.client_id, None, bench.t_ns))
     assert len(of(Cancel, bench.wait(1))) == 1
     bench.did(bench.stops.cancelled(cancel.client_id, bench.t_ns))
-    assert bench.wait(600) == []
+    assert looks_only(bench.wait(600))
+
+
+def looks_only(actions: list[Action]) -> bool:
+    """Whether nothing is done any more, but that lists are looked at for what an epoch left."""
+    return all(isinstance(one, AskOpen) and one.why == "orphans" for one in actions)
 
 
 def test_another_epochs_end_changes_nothing() -> None:
@@ -723,7 +729,7 @@ def test_a_cancellation_of_an_unknown_order_is_believed_the_second_time() -> Non
     assert of(Cancel, bench.wait(1.9)) == []
     assert len(of(Cancel, bench.wait(0.2))) == 1
     bench.did(bench.stops.cancel_refused(cancel.client_id, -2011, bench.t_ns))
-    assert bench.wait(600) == []
+    assert looks_only(bench.wait(600))
 
 
 def test_one_of_an_ended_epoch_that_hangs_is_cancelled_on_and_a_person_is_told() -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from reactor.core.hard_stop import ENDED_KEPT
-from reactor.core.hard_stop_values import AskOrder, Cancel, Place, Reread, SeenStop
+from reactor.core.hard_stop_values import AskOpen, AskOrder, Cancel, Place, Reread, SeenStop
 
 from .hard_stop_bench import NAMES, OPENED_NS, Bench, of, standing
 
@@ -211,3 +211,49 @@ def test_an_answer_to_a_question_that_is_over_changes_nothing() -> None:
         place_of(bench).client_id, asked_ns=bench.t_ns - 1, t_ns=bench.t_ns
     ) == of(AskOrder, [])
     assert isinstance(bench.seen(place_of(bench)), SeenStop)
+
+
+# A tighter one that is confirmed late ---------------------------------------------------------------
+
+
+def test_a_stop_that_was_on_its_way_is_not_given_up_for_a_looser_one() -> None:
+    """While a better one is on its way the position shrinks, and what is better still would trigger at once."""
+    bench = standing(hedge=True)
+    bench.stops.mark("BTCUSDT", Decimal(115), bench.t_ns)
+    bench.want(stop="110")
+    better = bench.placed()
+    bench.want(stop="120", quantity="0.4")
+    smaller = bench.placed()
+    assert bench.places() == [("109.4", "0.5"), ("99.5", "0.4")]
+    bench.accept(better)
+    bench.accept(smaller)
+    assert better.client_id not in {cancel.client_id for cancel in of(Cancel, bench.log)}
+    bench.wait(1.5)
+    assert bench.places()[2:] == [("109.4", "0.4")]
+    bench.accept()
+    gone = {cancel.client_id for cancel in of(Cancel, bench.log)}
+    assert {better.client_id, smaller.client_id} < gone
+    assert bench.view().trigger == Decimal("109.4")
+
+
+# What is left of an epoch ---------------------------------------------------------------------------
+
+
+def test_lists_are_looked_at_when_an_epoch_has_ended() -> None:
+    """A cancellation was refused twice for want of the order, and the order stands: it is seen, and goes."""
+    bench = standing()
+    bench.stops.know_positions(bench.t_ns)
+    place = place_of(bench)
+    bench.did(bench.stops.end("BTCUSDT", "LONG", 1, bench.t_ns))
+    for _ in range(2):
+        assert of(Cancel, bench.log)
+        bench.did(bench.stops.cancel_refused(place.client_id, -2011, bench.t_ns))
+        bench.wait(3)
+    bench.log.clear()
+    asked = [(ask.symbol, ask.why) for ask in of(AskOpen, bench.wait(10))]
+    assert asked == [("BTCUSDT", "orphans")]
+    (cancel,) = of(Cancel, bench.list_shows(bench.seen(place, quantity=Decimal("0.5"))))
+    assert cancel.client_id == place.client_id
+    bench.did(bench.stops.cancelled(place.client_id, bench.t_ns))
+    assert [ask.why for ask in of(AskOpen, bench.wait(70))] == ["orphans"]
+    assert of(AskOpen, bench.wait(600)) == []

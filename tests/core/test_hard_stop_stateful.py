@@ -96,6 +96,13 @@ class HardStopLaws(RuleBasedStateMachine):
         self.bench.want(quantity=str(quantity))
         self.collect()
 
+    @rule(steps=st.integers(-30, 60))
+    def the_mark_price_comes(self, steps: int) -> None:
+        """What is tighter than it is held back; the stop that stands was not reached."""
+        mark = self.bench.wanted.stop - self.gain * Decimal(steps) / 10
+        if mark > 1:
+            self.bench.stops.mark("BTCUSDT", mark, self.bench.t_ns)
+
     @rule(tenths=st.integers(1, 40))
     def time_passes(self, tenths: int) -> None:
         self.bench.wait(tenths / 10)

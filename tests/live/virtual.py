@@ -14,6 +14,7 @@ from typing import Any, TypeVarTuple
 
 import msgspec
 import orjson
+from exchange_record import ExchangeRecord
 
 from reactor.audit import Audit, AuditEvent, Decided
 from reactor.binance.urls import Environment
@@ -41,6 +42,8 @@ from reactor.sim.virtual_loop import VirtualLoop
 Ts = TypeVarTuple("Ts")
 
 START_MS = 1_795_000_000_000
+LOOK_S = 0.25
+"""How often somebody looks at what protects the positions."""
 KEY = "key-" + "k" * 60
 SECRET = "secret-" + "s" * 57
 
@@ -130,6 +133,7 @@ class World:
         runs: its processes, one after the other.
         events: the audit streams of all of them. `kinds`: how many events of each kind there were.
         said: what a person was told.
+        record: what the exchange itself saw.
     """
 
     def __init__(self, story: Story, loop: asyncio.AbstractEventLoop) -> None:
@@ -143,6 +147,7 @@ class World:
             symbols=story.symbols,
         )
         self.driver = SimulationDriver(self.simulation, self.clock)
+        self.record = ExchangeRecord(self.simulation, self.clock.now_ns)
         self.runs: list[Run] = []
         self.events: list[AuditEvent] = []
         self.said: list[str] = []
@@ -247,6 +252,12 @@ class World:
         """Moves a price."""
         self.control("price", {"symbol": symbol, "price": price})
 
+    async def looked_at(self) -> None:
+        """Looks at what protects the positions, for as long as the session lasts."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self.record.look(guarded=not self.runs[-1].ended)
+
     def audit_bytes(self) -> bytes:
         """The audit stream, one event a line."""
         return b"\n".join(msgspec.json.encode(event, enc_hook=repr) for event in self.events)
@@ -273,6 +284,7 @@ async def _play(story: Story) -> World:
     if story.faults:
         world.arm(*story.faults)
     acting = asyncio.ensure_future(story.act(world))
+    looking = asyncio.ensure_future(world.looked_at())
     try:
         for after_s, in_order in story.restarts:
             await _live(world, acting, after_s=after_s, in_order=in_order)
@@ -285,7 +297,8 @@ async def _play(story: Story) -> World:
         acting.result()
     finally:
         acting.cancel()
-        await asyncio.gather(acting, return_exceptions=True)
+        looking.cancel()
+        await asyncio.gather(acting, looking, return_exceptions=True)
         world.driver.stop()
     return world
 

@@ -6,8 +6,9 @@ import pytest
 
 from reactor.audit import AlarmRaised, Audit, AuditEvent, RecordingChanged
 from reactor.config import RecordConfig
+from reactor.config_complaints import size_bytes
 from reactor.errors import ConfigError
-from reactor.shell.recorder import CHECK_EVERY_NS, Recorder, size_bytes
+from reactor.shell.recorder import CHECK_EVERY_NS, Recorder
 from reactor.shell.tape_format import TapeLine, decode_line
 from reactor.shell.tape_reader import open_tape
 

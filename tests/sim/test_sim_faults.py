@@ -104,6 +104,15 @@ def test_rest_lags_behind_a_fill(desk: Desk) -> None:
     assert str(desk.positions()["BTCUSDT", "BOTH"]) == "0.100"
 
 
+def test_an_order_is_carried_out_now_whatever_answers_are_old(desk: Desk) -> None:
+    """A rule for a path strikes all that goes there; only what is asked can be of a while ago."""
+    desk.fault(do="stale", ms=2000, count=0, at={"path": "/fapi/v1/order"})
+    desk.wait(5000)
+    desk.order(side="BUY", quantity="0.1")
+    desk.order(side="BUY", quantity="0.2")
+    assert str(desk.positions()["BTCUSDT", "BOTH"]) == "0.300"
+
+
 @shows("not_json")
 def test_a_body_that_is_not_json(desk: Desk) -> None:
     desk.fault(do="not_json", at={"path": "/fapi/v1/time"})

@@ -1,6 +1,7 @@
 """`reactor explain` and `reactor why`: arguments in, exit code out."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from reactor.clock import SystemClock
-from reactor.config import Config, load_config
+from reactor.config import Config
+from reactor.config_sources import read_config
 from reactor.errors import BadInputError
 from reactor.shell.journal import explain as explaining
 from reactor.shell.journal import why as asking
@@ -111,11 +113,7 @@ def run_why(args: argparse.Namespace) -> int:
 def _path(args: argparse.Namespace) -> Path:
     if args.journal:
         return Path(args.journal)
-    if args.config or CONFIG_FILE.is_file():
-        config = load_config(Path(args.config) if args.config else CONFIG_FILE)
-    else:
-        config = Config()
-    return journal_path(config)
+    return journal_path(read_config(Path(args.config) if args.config else None, os.environ))
 
 
 def journal_path(config: Config) -> Path:

@@ -13,7 +13,8 @@ import msgspec
 from reactor.audit import Audit
 from reactor.binance.urls import Environment, environment
 from reactor.clock import SystemClock
-from reactor.config import Config, load_config
+from reactor.config import Config
+from reactor.config_sources import read_config
 from reactor.core.budget import Budget
 from reactor.errors import ConfigError
 from reactor.shell.rest.aiohttp_rest import AiohttpRest
@@ -94,11 +95,8 @@ def show(finding: Finding) -> None:
 
 
 def _config(args: argparse.Namespace) -> Config:
-    config = Config()
-    if args.config is not None or Path(DEFAULT_CONFIG).exists():
-        config = load_config(Path(args.config or DEFAULT_CONFIG))
-    if args.environment is not None:
-        config = msgspec.structs.replace(config, environment=args.environment)
+    file = None if args.config is None else Path(args.config)
+    config = read_config(file, os.environ, {"environment": args.environment})
     if args.symbols is not None:
         names = tuple(name.strip() for name in args.symbols.split(",") if name.strip())
         if not names:

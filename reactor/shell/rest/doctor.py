@@ -12,8 +12,8 @@ from reactor.binance.decode import decode_rest
 from reactor.binance.rest_account_messages import ListenKey
 from reactor.binance.urls import Environment, private_url, stream_name, stream_url
 from reactor.config import Config
+from reactor.config_complaints import size_bytes
 from reactor.errors import BudgetExhausted, RestFailed
-from reactor.shell.recorder import size_bytes
 from reactor.shell.rest.account_setup import read_account_setup
 from reactor.shell.rest.client import RestClient, failure_of
 from reactor.shell.rest.contracts import Contracts

@@ -220,6 +220,11 @@ def test_the_configuration_says_where_the_journal_is(
     a_short_life(tmp_path / "kept" / "here.db")
     (tmp_path / "reactor.toml").write_text('data_dir = "kept"\n[journal]\npath = "here.db"\n')
     assert "epoch 1: plan told" in run(capsys, "why", "BTCUSDT", *SPAN)
+    # And so do the variables, as they do for the process itself: in a container they are all there is.
+    (tmp_path / "reactor.toml").unlink()
+    monkeypatch.setenv("REACTOR_DATA_DIR", "kept")
+    monkeypatch.setenv("REACTOR_JOURNAL_PATH", "here.db")
+    assert "epoch 1: plan told" in run(capsys, "why", "BTCUSDT", *SPAN)
 
 
 NOW = START_NS  # 2026-09-21 14:14:00

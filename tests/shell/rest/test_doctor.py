@@ -264,6 +264,9 @@ def test_the_configuration_beside_is_read(monkeypatch: pytest.MonkeyPatch, tmp_p
     args = command()
     with pytest.raises(ConfigError, match="moon"):
         args.run(args)
+    monkeypatch.setenv("REACTOR_ENVIRONMENT", "mars")
+    with pytest.raises(ConfigError, match="mars"):
+        args.run(args)
 
 
 def test_a_finding_is_one_line_whatever_it_quotes(capsys: pytest.CaptureFixture[str]) -> None:
