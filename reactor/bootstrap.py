@@ -21,7 +21,6 @@ from reactor.clock import SystemClock
 from reactor.config import Config
 from reactor.errors import BadInputError, ConfigError, JournalError
 from reactor.shell.gateway.gateway import Gateway
-from reactor.shell.guard import Guard
 from reactor.shell.guard_steering import GuardSteering
 from reactor.shell.journal.journal import Journal
 from reactor.shell.process import LiveProcess
@@ -154,10 +153,10 @@ async def live(
             crashed.append(await _until_told(process, told, audit, clock))
             await oversight.drain()
 
-        def parts() -> tuple[Guard, Gateway] | None:
-            return None if process.sending is None else (process.guard, process.sending.gateway)
+        def gateway() -> Gateway | None:
+            return None if process.sending is None else process.sending.gateway
 
-        quick = ("quickness", stay_quick(config, audit, clock, parts))
+        quick = ("quickness", stay_quick(config, audit, gateway))
         await alongside([*oversight.works(), quick], guarded)
     finally:
         journal.close(timeout_s=CLOSE_S)

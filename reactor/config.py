@@ -83,7 +83,7 @@ class OrdersConfig(_Table, frozen=True, kw_only=True):
     answer_timeout_ms: Annotated[int, msgspec.Meta(ge=100, le=60_000)] = 1000
     rehearse_ms: Annotated[float, msgspec.Meta(ge=0, le=60_000)] = 500.0
     """How often a made-up exit is built and signed, and not sent, so that a real one is quick; 0: never."""
-    fire_ahead: bool = False
+    fire_ahead: bool = True
     """Whether a stop's order lies ready and leaves before the engine has decided what it then must."""
 
 

@@ -139,7 +139,7 @@ def _configuration(setup: Setup, standin: StandIn, folder: Path) -> str:
     scheme, port = ("https", standin.tls_port) if setup.tls else ("http", standin.port)
     symbols = ", ".join(f'"{name}"' for name in bench_symbols(setup.symbols))
     shipped = str(not setup.bare).lower()
-    rehearse = "rehearse_ms = 20\n" if setup.rehearses else "rehearse_ms = 0\n"
+    rehearse = "" if setup.rehearses else "rehearse_ms = 0\n"
     busy = "busy_poll = true\n" if setup.busy else ""
     return f"""\
 mode = "live"
@@ -150,7 +150,6 @@ data_dir = "{folder / "data"}"
 include = [{symbols}]
 [orders]
 over = "{setup.over}"
-fire_ahead = true
 {rehearse}[streams]
 transport = "{setup.transport}"
 loop = "{setup.loop}"

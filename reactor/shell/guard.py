@@ -48,12 +48,15 @@ from reactor.shell.pump import Pump
 from reactor.shell.recorded import PolicyLine
 from reactor.shell.redact import MARKET_CHANNELS
 from reactor.shell.rest_seam import RestAnswer
-from reactor.shell.shots import Shot
+from reactor.shell.shots import Shot, Shots
 from reactor.shell.tape_format import Channel, Direction, TapeLine
 
 _decode: Callable[[bytes], Any] = msgspec.json.Decoder(Envelope).decode
 
 NEVER_NS: Final = 1 << 62
+
+PRACTISED_EVERY_NS: Final = 1_000_000
+"""How often, at most, a ready order is practised; once with every price that comes later than that."""
 
 
 class Sender(Protocol):
@@ -98,7 +101,6 @@ class Guard:
             `mark_price`: its text. `private_seen_ns`: when the user stream last said anything.
         sources: where each symbol's prices come from, where that is not the stream.
         protections: the names of the positions' states of protection, kept by whoever proves it.
-        shots_last, shots_mark: orders that lie ready for a symbol's stop, by the source that the stop looks at.
         together: what is told of one event's decisions is written as one: the journal's turn.
         after: called with an event's decisions, once their orders have left. `changed`: called after every
             event that is no price. `links`: called with every change of a socket. `on_private`: called with every
@@ -152,8 +154,14 @@ class Guard:
         self.private_seen_ns = 0
         self.sources: dict[str, str] = {}
         self.protections: dict[tuple[str, Side], str] = {}
-        self.shots_last: Mapping[str, Shot] = {}
-        self.shots_mark: Mapping[str, Shot] = {}
+        self._shots: Shots | None = None
+        self._shots_last: Mapping[str, Shot] = {}
+        self._shots_mark: Mapping[str, Shot] = {}
+        self._is_aiming = False
+        self._practised_ns = NEVER_NS
+        # Frames of which one's order has left already; what else there is to do about them comes in the next turn.
+        self._fired: list[tuple[StreamRoute, bytes, int]] = []
+        self._fired_symbols: set[str] = set()
         self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self.after: list[Callable[[Sequence[Decision], int], None]] = []
         self.changed: list[Callable[[int], None]] = []
@@ -163,15 +171,20 @@ class Guard:
     def attach(self, *, sender: Sender | None, writer: Writer | None) -> None:
         """Gives it what sends and what records; a dry run has no sender."""
         self._sender = sender
-        self._writer = writer
-
-    def write_later(self) -> Callable[[], None]:
-        """Has what is recorded wait until the function that this answers with is called, every few milliseconds."""
-        if self._writer is None:
-            return _nothing
-        self._later = LaterWriter(self._writer)
+        self._later = None if writer is None else LaterWriter(writer, self._loop)
         self._writer = self._later
-        return self._later.drain
+
+    def fire_ahead(self, shots: Shots, *, practises: bool) -> None:
+        """Gives it orders that lie ready.
+
+        Args:
+            shots: of its positions.
+            practises: whether they are kept warm.
+        """
+        self._shots = shots
+        self._shots_last, self._shots_mark = shots.last, shots.mark
+        if practises:
+            self._practised_ns = 0
 
     # The way in -------------------------------------------------------------------------------
 
@@ -183,6 +196,13 @@ class Guard:
         if t_ns < self._last_ns:  # noqa: PLR1730 - `max` takes three times as long
             t_ns = self._last_ns
         self._last_ns = t_ns
+        if self._fired:
+            self._behind(route, message, t_ns)
+        else:
+            self._price(route, message, t_ns, waits=True)
+
+    def _price(self, route: StreamRoute, message: bytes, t_ns: int, *, waits: bool) -> None:
+        """Takes a frame; where an order lay ready for it, that leaves now, and with `waits` the rest in the next turn."""
         pump = self.pump
         try:
             frame = _decode(message).data
@@ -191,16 +211,26 @@ class Guard:
                 raise ValueError  # timers fire first, on the long way
             t_event_ms = frame.E
             if kind is AggTrade and frame.st == 1:
-                shot = self.shots_last.get(frame.s)
-                if shot is not None and (frame.p < shot.text) is shot.is_long:
-                    shot.fire(frame.p, frame.a, frame.T, t_ns)
+                shot = self._shots_last.get(frame.s)
+                if shot is not None and (
+                    ((frame.p < shot.text) is shot.is_long or frame.p == shot.text)
+                    and shot.fire(frame.p, frame.a, frame.T, t_ns)
+                    and waits
+                ):
+                    self._wait(frame.s, route, message, t_ns)
+                    return
                 decisions = self._engine.on_last(frame.s, frame.p, frame.a, frame.T, t_ns)
             elif kind is BookTicker and frame.st == 1:
                 decisions = self._engine.on_book(frame.s, frame.b, frame.a, frame.u, frame.T, t_ns)
             elif kind is MarkPrice and frame.st == 1:
-                shot = self.shots_mark.get(frame.s)
-                if shot is not None and (frame.p < shot.text) is shot.is_long:
-                    shot.fire(frame.p, frame.E, frame.E, t_ns)
+                shot = self._shots_mark.get(frame.s)
+                if shot is not None and (
+                    ((frame.p < shot.text) is shot.is_long or frame.p == shot.text)
+                    and shot.fire(frame.p, frame.E, frame.E, t_ns)
+                    and waits
+                ):
+                    self._wait(frame.s, route, message, t_ns)
+                    return
                 decisions = self._engine.on_mark(frame.s, frame.p, frame.E, t_ns)
                 self.mark_seen_ns[frame.s] = t_ns
                 self.mark_price[frame.s] = frame.p
@@ -225,6 +255,70 @@ class Guard:
             self._writer.write(t_ns, route, message)
         if self._engine.due_ns != self._engine_due_ns:
             self._arm()
+        if t_ns >= self._practised_ns:
+            self._practised_ns = t_ns + PRACTISED_EVERY_NS
+            self._loop.call_soon(self._practise)
+
+    # Orders that left ahead ---------------------------------------------------------------------
+
+    def _wait(self, symbol: str, route: StreamRoute, message: bytes, t_ns: int) -> None:
+        """An order has left; a socket that writes at the end of its turn must not wait for what follows from it.
+
+        Two turns from now, so that other symbols' prices that are here by then have had theirs.
+        """
+        self._fired.append((route, message, t_ns))
+        self._fired_symbols.add(symbol)
+        self._loop.call_soon(self._loop.call_soon, self._catch_up)
+
+    def _behind(self, route: StreamRoute, message: bytes, t_ns: int) -> None:
+        """A frame that came while others wait: its order too leaves now, where one lies ready for it."""
+        symbol = ""
+        try:
+            frame = _decode(message).data
+            symbol = frame.s
+            kind = type(frame)
+            shot = None
+            tick_id = t_event_ms = 0
+            if (
+                t_ns < self._timer_ns
+                and not self.faulted
+                and symbol not in self._fired_symbols
+                and frame.st == 1
+            ):
+                if kind is AggTrade:
+                    shot, tick_id, t_event_ms = self._shots_last.get(symbol), frame.a, frame.T
+                elif kind is MarkPrice:
+                    shot, tick_id, t_event_ms = self._shots_mark.get(symbol), frame.E, frame.E
+            if shot is not None and ((frame.p < shot.text) is shot.is_long or frame.p == shot.text):
+                shot.fire(frame.p, tick_id, t_event_ms, t_ns)
+        except (*FAULTS, AttributeError):
+            pass  # told when its turn comes
+        self._fired.append((route, message, t_ns))
+        # What is not looked at yet may change what a later price of the symbol means.
+        self._fired_symbols.add(symbol)
+
+    def _catch_up(self) -> None:
+        """Decides on the frames that wait, in their order."""
+        while self._fired:
+            waiting, self._fired = self._fired, []
+            self._fired_symbols.clear()
+            for route, message, t_ns in waiting:
+                try:
+                    self._price(route, message, t_ns, waits=False)
+                except Exception as error:  # noqa: BLE001 - the frames behind it are still to be decided on
+                    self._fault("a price", error, t_ns)
+        if self._shots is not None:
+            for message in self._shots.unclaimed():
+                self.order_sent(message)
+
+    def _aim(self) -> None:
+        self._is_aiming = False
+        if self._shots is not None and not self._ended:
+            self._shots.aim()
+
+    def _practise(self) -> None:
+        if self._shots is not None and not self._ended and not self._fired:
+            self._shots.practise()
 
     def private(self, message: bytes) -> None:
         """Takes a frame of the user-data socket."""
@@ -302,6 +396,8 @@ class Guard:
     def _take(
         self, channel: Channel, message: bytes, t_ns: int, direction: Direction = "in"
     ) -> None:
+        if self._fired and not self._inside:
+            self._catch_up()
         if self._inside:
             # Whoever reacts to a decision by telling something tells it after that decision.
             self._waiting.append((channel, message, direction))
@@ -440,6 +536,9 @@ class Guard:
         if self._asked:
             self._stop_asking()
         self._arm()
+        if self._shots is not None and not self._is_aiming:
+            self._is_aiming = True
+            self._loop.call_soon(self._aim)
 
     def _stop_asking(self) -> None:
         for order_id, key in tuple(self._asked.items()):
@@ -464,6 +563,8 @@ class Guard:
 
     def _on_timer(self) -> None:
         self._timer = None
+        if self._fired:
+            self._catch_up()
         t_ns = self._now()
         try:
             decisions = self.pump.on_time(t_ns)
@@ -592,6 +693,7 @@ class Guard:
 
     def stop(self) -> None:
         """Looks at no price any more; exits that are in flight are seen through."""
+        self._catch_up()
         self._stopping = True
 
     def end(self) -> None:
@@ -608,10 +710,6 @@ class Guard:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _nothing() -> None:
-    return None
 
 
 def known_mark(guard: Guard, symbol: str) -> Decimal | None:

@@ -56,6 +56,7 @@ from reactor.shell.rest.credentials import Credentials
 from reactor.shell.rest.server_time import ServerTime
 from reactor.shell.rest_seam import RestTransport
 from reactor.shell.shadow import Shadow
+from reactor.shell.shots import Shots
 from reactor.shell.tape_format import LiveSession
 from reactor.shell.transport.seam import Transport
 
@@ -152,6 +153,7 @@ class LiveProcess:
         self.setup = AccountSetup()
         self.recorder: Recorder | None = None
         self.sending: Sending | None = None
+        self._shots: Shots | None = None
         self._private_up = asyncio.Event()
         self._part_ended = asyncio.Event()
         self._ended_by = "asked to"
@@ -390,6 +392,11 @@ class LiveProcess:
         )
         gateway = None if self.sending is None else self.sending.gateway
         self.guard.attach(sender=gateway, writer=self.recorder)
+        if gateway is not None and config.orders.fire_ahead:
+            self._shots = Shots(
+                pump.engine, gateway, order_ids(config.instance), audit=audit, clock=clock
+            )
+            self.guard.fire_ahead(self._shots, practises=config.orders.rehearse_ms > 0)
         audit.watch(self._on_audit)
 
     def _works(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
@@ -411,6 +418,8 @@ class LiveProcess:
         ]
         if self.sending is not None:
             works.append(("order socket", self.sending.order_socket.run()))
+            if self._shots is not None:
+                works.append(("ready orders", self._shots.run()))
             if self.sending.hard_stops is not None:
                 works.append(("hard stops", self.sending.hard_stops.run()))
         return works

@@ -1,7 +1,7 @@
-"""Orders that lie ready for positions' stops: the tick that reaches one finds nothing left to build.
+"""Orders that lie ready for positions' stops: the tick that reaches one finds nothing left to do but to write it.
 
-While nothing happens, the close that each position's stop would make is worked out ahead: its id, its text, all but
-time and signature. A tick beyond the stop has that order written at once; then the engine decides as on every
+Whenever something has changed, the close that each position's stop would make is worked out ahead: its id, its text,
+its signature. A tick at or beyond the stop has that order written at once; then the engine decides as on every
 tick, and finds its order gone. What it decides is what left: a shot is fired only where every reason for which the
 engine could decide otherwise is ruled out (`Shot.fire`), and is claimed by the decision or alarmed. Whatever it
 cannot be sure of it leaves to the engine, which is slower and never wrong.
@@ -9,34 +9,44 @@ cannot be sure of it leaves to the engine, which is slower and never wrong.
 Stops of last and mark prices only; take-profits, harvests and the book take the engine's way.
 """
 
+import asyncio
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from reactor.audit import AlarmRaised, Audit
+from reactor.clock import Clock
 from reactor.core.engine import Engine
 from reactor.core.exact import text
 from reactor.core.lifecycle import State
 from reactor.core.machine import Machine
 from reactor.core.market import Market, Source, double
 from reactor.core.orders import OrderIds
-from reactor.shell.gateway.aiming import Aim
+from reactor.shell.gateway.aiming import Aim, Fired
 
 SHORT_CHARS_MAX: Final = 16
 """Of a price whose double tells it exactly: the engine's own bound."""
+
+SIGNED_EVERY_S: Final = 0.4
+"""How often what lies ready is signed anew: well before its signature is too old to be sent."""
 
 
 class Gunner(Protocol):
     """Builds orders ahead, and fires them: the gateway."""
 
     def aim(self, machine: Machine, order_id: str) -> Aim | None:
-        """The close of everything a machine holds, all but signed; None where it is not one plain order."""
+        """The close of everything a machine holds, signed; None where it is not one plain order."""
         ...
 
-    def fire(self, aim: Aim, now_ns: int) -> bool:
-        """Sends it; False where it does not hold any more, or did not leave."""
+    def sign(self, aim: Aim, now_ns: int) -> None:
+        """Signs it anew."""
         ...
 
-    def practise(self, aim: Aim, now_ns: int) -> int:
-        """Everything that `fire` does, but the sending; answers how long the frame would be."""
+    def fire(self, aim: Aim, now_ns: int, *, is_practice: bool = False) -> bool:
+        """Sends it; False where it does not hold any more, did not leave, or this is for practice."""
+        ...
+
+    def unclaimed(self) -> list[Fired]:
+        """What left and was not decided."""
         ...
 
 
@@ -45,10 +55,10 @@ class Shot:
 
     Attributes:
         text: the stop as its prices are written; `is_long`: whether lower prices are beyond it.
+        aim: the order.
     """
 
     __slots__ = (
-        "_aim",
         "_gunner",
         "_high",
         "_level",
@@ -56,6 +66,7 @@ class Shot:
         "_machine",
         "_market",
         "_stop_x",
+        "aim",
         "is_long",
         "text",
     )
@@ -63,7 +74,7 @@ class Shot:
     def __init__(self, machine: Machine, market: Market, aim: Aim, gunner: Gunner) -> None:
         self._machine = machine
         self._market = market
-        self._aim = aim
+        self.aim = aim
         self._gunner = gunner
         self._stop_x = machine.stop.x
         self.is_long = machine.side == "LONG"
@@ -88,11 +99,19 @@ class Shot:
             and orders.state is State.WATCHING
             and orders.rest is None
             and orders.partial is None
-            and orders.quantity is self._aim.quantity
-            and orders.number == self._aim.number
+            and orders.quantity is self.aim.quantity
+            and orders.number == self.aim.number
         )
 
-    def fire(self, price: str, tick_id: int, t_event_ms: int, now_ns: int) -> bool:
+    def fire(
+        self,
+        price: str,
+        tick_id: int,
+        t_event_ms: int,
+        now_ns: int,
+        *,
+        is_practice: bool = False,
+    ) -> bool:
         """Sends the order if this tick surely makes the engine close everything for the stop.
 
         Args:
@@ -100,6 +119,7 @@ class Shot:
             tick_id: its id.
             t_event_ms: its exchange time.
             now_ns: its receive time, before which nothing is due.
+            is_practice: everything is asked as it would be, and nothing is sent.
         """
         market = self._market
         if (
@@ -119,17 +139,17 @@ class Shot:
             return False
         if not self._low < value < self._high or not self._low < last < self._high:
             return False
-        if value >= self._level if self.is_long else value <= self._level:
+        if value > self._level if self.is_long else value < self._level:
             return False
-        return self._gunner.fire(self._aim, now_ns)
+        return self._gunner.fire(self.aim, now_ns, is_practice=is_practice)
 
-    def rehearse(self, now_ns: int) -> int:
-        """Does all but send, so that the code that fires stays warm. Answers how long the frame is; 0 for none."""
+    def practise(self, now_ns: int) -> None:
+        """Fires without sending, at the stop, so that the code that fires stays warm."""
         market = self._market
-        # At the stop, not beyond it: looked at to the last question, which says no.
-        fired = self.fire(self.text, market.last_id + 1, market.t_event_ms, now_ns)
+        fired = self.fire(
+            self.text, market.last_id + 1, market.t_event_ms, now_ns, is_practice=True
+        )
         assert not fired
-        return self._gunner.practise(self._aim, now_ns)
 
 
 class Shots:
@@ -139,23 +159,47 @@ class Shots:
         last, mark: by symbol, of the positions that look at this source.
     """
 
-    def __init__(self, engine: Engine, gunner: Gunner, order_ids: OrderIds) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        gunner: Gunner,
+        order_ids: OrderIds,
+        *,
+        audit: Audit,
+        clock: Clock,
+    ) -> None:
         """Aims at nothing yet.
 
         Args:
             engine: whose positions.
             gunner: builds and fires.
             order_ids: names orders as the engine does.
+            audit: told of what should not be.
+            clock: ours.
         """
         self._engine = engine
         self._gunner = gunner
         self._order_ids = order_ids
+        self._audit = audit
+        self._clock = clock
         self._turn: Iterator[Shot] = iter(())
+        self._is_off = False
         self.last: dict[str, Shot] = {}
         self.mark: dict[str, Shot] = {}
 
+    async def run(self) -> None:
+        """Signs what lies ready anew, again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(SIGNED_EVERY_S)
+            now_ns = self._clock.now_ns()
+            for shots in (self.last, self.mark):
+                for shot in shots.values():
+                    self._gunner.sign(shot.aim, now_ns)
+
     def aim(self) -> None:
-        """Aims anew where something has changed; called every few milliseconds, between ticks."""
+        """Aims anew where something has changed; called after every event that is no quiet tick."""
+        if self._is_off:
+            return
         kept: dict[Source, dict[str, Shot]] = {"last": self.last, "mark": self.mark}
         held: dict[Source, set[str]] = {"last": set(), "mark": set()}
         for machine in self._engine.positions.values():
@@ -177,14 +221,37 @@ class Shots:
                 for symbol in set(shots) - held[name]:
                     del shots[symbol]
 
-    def rehearse(self, now_ns: int) -> None:
+    def practise(self) -> None:
         """Practises one of the shots, in turn."""
         shot = next(self._turn, None)
         if shot is None:
             self._turn = iter([*self.last.values(), *self.mark.values()])
             shot = next(self._turn, None)
         if shot is not None:
-            shot.rehearse(now_ns)
+            shot.practise(self._clock.now_ns())
+
+    def unclaimed(self) -> list[bytes]:
+        """What left and was then not decided: a bug of ours. It is told, and nothing is fired ahead any more.
+
+        Returns:
+            The requests as they left, for the record.
+        """
+        left = self._gunner.unclaimed()
+        if not left:
+            return []
+        self._is_off = True
+        self.last.clear()
+        self.mark.clear()
+        for fired in left:
+            text = (
+                f"order {fired.order_id} left ahead of a decision that was then not made; orders are built when"
+                " they are decided from now on, until a restart"
+            )
+            self._audit.publish(
+                AlarmRaised(kind="unclaimed_order", text=text, key="unclaimed_order"),
+                t_ns=self._clock.now_ns(),
+            )
+        return [fired.frame for fired in left]
 
     def _aimed(self, machine: Machine, market: Market) -> Shot | None:
         orders = machine.orders

@@ -1,9 +1,14 @@
-"""An order built ahead of its decision: everything but its time and its signature."""
+"""An order built and signed ahead of its decision: nothing is left to do for it but to write it."""
 
 from decimal import Decimal
+from typing import Final
 
 from reactor.binance.filters import SymbolFilters
 from reactor.shell.gateway.frames import BegunFrame
+
+SIGNED_AGE_MAX_NS: Final = 1_000_000_000
+"""How old a signature may be with which an order leaves: a fifth of the default `recvWindow`, so that the network has
+the rest. What is older is the engine's to build, with the time of then."""
 
 
 class Aim:
@@ -12,17 +17,21 @@ class Aim:
     Attributes:
         symbol, quantity, number, order_id: of the exit that it would be.
         identity: of the request. `hedge`, `filters`: what it was built by.
+        frame: as it would leave. `until_ns`: by our clock, until when it may.
     """
 
     __slots__ = (
-        "begun",
+        "_begun",
+        "_valid_ns",
         "filters",
+        "frame",
         "hedge",
         "identity",
         "number",
         "order_id",
         "quantity",
         "symbol",
+        "until_ns",
     )
 
     def __init__(
@@ -36,6 +45,7 @@ class Aim:
         hedge: bool,
         filters: SymbolFilters | None,
         begun: BegunFrame,
+        recv_window_ms: int,
     ) -> None:
         self.symbol = symbol
         self.quantity = quantity
@@ -44,25 +54,34 @@ class Aim:
         self.identity = identity
         self.hedge = hedge
         self.filters = filters
-        self.begun = begun
+        self._begun = begun
+        # However short the window is, half of it is the network's.
+        self._valid_ns = min(SIGNED_AGE_MAX_NS, recv_window_ms * 500_000)
+        self.frame = b""
+        self.until_ns = 0
 
-    def frame(self, timestamp_ms: int) -> bytes:
-        """The whole frame."""
-        return self.begun.frame(timestamp_ms)
+    def sign(self, timestamp_ms: int, *, now_ns: int) -> None:
+        """Signs it with this time.
+
+        Args:
+            timestamp_ms: the exchange's, now.
+            now_ns: ours, now.
+        """
+        self.frame = self._begun.frame(timestamp_ms)
+        self.until_ns = now_ns + self._valid_ns
 
 
 class Fired:
     """An order that left ahead of its decision, until that claims it.
 
     Attributes:
-        identity: of the request. `frame`: as it left. `decided_ns`, `sent_ns`: when it was fired, and written.
+        order_id: of the exit. `frame`: as it left. `decided_ns`, `sent_ns`: when it was fired, and written.
     """
 
-    __slots__ = ("decided_ns", "frame", "identity", "order_id", "sent_ns")
+    __slots__ = ("decided_ns", "frame", "order_id", "sent_ns")
 
-    def __init__(self, aim: Aim, frame: bytes, *, decided_ns: int, sent_ns: int) -> None:
-        self.identity = aim.identity
+    def __init__(self, aim: Aim, *, decided_ns: int, sent_ns: int) -> None:
         self.order_id = aim.order_id
-        self.frame = frame
+        self.frame = aim.frame
         self.decided_ns = decided_ns
         self.sent_ns = sent_ns

@@ -83,6 +83,7 @@ class Gateway:
             raise InvariantError(
                 f'an order gateway in mode "{config.mode}"; only live sends orders'
             )
+        self._recv_window_ms = config.orders.recv_window_ms
         self._inbox = inbox
         self._clock = clock
         self._rest = rest
@@ -167,8 +168,7 @@ class Gateway:
         """
         now_ns = self._clock.now_ns()
         track, step = self._track(exit_)
-        fired = self._sender.fired
-        decided_ns = now_ns if fired is None else fired.decided_ns
+        decided_ns = self._sender.decided_ns(exit_.order_id, now_ns)
         moments = Moments(t_event_ms * 1_000_000, t_recv_ns, decided_ns)
         wait_ns = track.last_ns + step.pause_ms * 1_000_000 - now_ns
         if step is FIRST or (step.kind in {"market", "half"} and wait_ns <= 0):
@@ -191,7 +191,7 @@ class Gateway:
         begun = self._sender.begin(order_id, {**parts[0], "newClientOrderId": order_id})
         if begun is None:
             return None
-        return Aim(
+        aim = Aim(
             symbol=machine.symbol,
             quantity=quantity,
             number=machine.orders.number,
@@ -200,23 +200,34 @@ class Gateway:
             hedge=hedge,
             filters=filters,
             begun=begun[1],
+            recv_window_ms=self._recv_window_ms,
+        )
+        self._sender.sign(aim, self._clock.now_ns())
+        return aim
+
+    def sign(self, aim: Aim, now_ns: int) -> None:
+        """Signs what was aimed anew, with the time of now."""
+        self._sender.sign(aim, now_ns)
+
+    def fire(self, aim: Aim, now_ns: int, *, is_practice: bool = False) -> bool:
+        """Sends what was aimed, ahead of the decision for it; False where it does not hold, or did not leave.
+
+        For practice it does everything else, and answers False.
+        """
+        return (
+            self._hedge() is aim.hedge
+            and self._contracts.get(aim.symbol) is aim.filters
+            and self._sender.fire(aim, now_ns, is_practice=is_practice)
         )
 
-    def fire(self, aim: Aim, now_ns: int) -> bool:
-        """Sends what was aimed, ahead of the decision for it; False where it does not hold, or did not leave."""
-        return self._still_holds(aim) and self._sender.fire(aim, now_ns)
-
-    def practise(self, aim: Aim, now_ns: int) -> int:
-        """Does what `fire` does, but sends nothing; answers how long the frame would be."""
-        return self._sender.practise(aim, now_ns) if self._still_holds(aim) else 0
-
-    def _still_holds(self, aim: Aim) -> bool:
-        return self._hedge() is aim.hedge and self._contracts.get(aim.symbol) is aim.filters
-
-    def unclaimed(self) -> Fired | None:
-        """An order that left and that no decision claimed: a bug, and told by who asks. Forgotten by this."""
-        fired, self._sender.fired = self._sender.fired, None
-        return fired
+    def unclaimed(self) -> list[Fired]:
+        """Orders that left and that no decision claimed: a bug, and told by who asks. Forgotten by this."""
+        fired = self._sender.fired
+        if not fired:
+            return []
+        left = list(fired.values())
+        fired.clear()
+        return left
 
     def rehearse(self, exit_: Exit) -> int:
         """Builds and signs what an exit of no position would send, and sends nothing.

@@ -60,7 +60,7 @@ class Sender:
 
     Attributes:
         on_lost: called with a request whose outcome nobody knows. `on_not_sent`: with one that did not leave.
-        fired: what left ahead of its decision, until that claims it.
+        fired: what left ahead of its decision, by its request's id, until that claims it.
         on_rest_answer: called with the message of a REST answer, after the inbox took it.
     """
 
@@ -89,7 +89,7 @@ class Sender:
         self._tasks = tasks
         self._pending: dict[str, Request] = {}
         self._late: dict[str, Request] = {}
-        self.fired: Fired | None = None
+        self.fired: dict[str, Fired] = {}
         self.on_lost: Callable[[Request], None] = _nothing
         self.on_not_sent: Callable[[Request], None] = _nothing
         self.on_rest_answer: Callable[[bytes], object] = _nothing
@@ -113,7 +113,7 @@ class Sender:
         if (
             request.way == "socket"
             and self._config.over == "ws_api"
-            and (self.fired is not None or socket.is_ready)
+            and (request.identity in self.fired or socket.is_ready)
         ):
             frame = self._over_socket(request, moments)
             if frame is not None:
@@ -144,39 +144,36 @@ class Sender:
         identity = request_id(client_id, 0)
         return identity, self._market_frames.begin(identity, params)
 
-    def fire(self, aim: Aim, now_ns: int) -> bool:
-        """Sends what was built ahead; the decision that follows in this turn claims it.
+    def decided_ns(self, order_id: str, now_ns: int) -> int:
+        """When an exit's order was decided: when it was fired, or now."""
+        for fired in self.fired.values():
+            if fired.order_id == order_id:
+                return fired.decided_ns
+        return now_ns
+
+    def sign(self, aim: Aim, now_ns: int) -> None:
+        """Signs what was built ahead, with the time of now."""
+        aim.sign(self._rest.server_time.timestamp_ms(now_ns), now_ns=now_ns)
+
+    def fire(self, aim: Aim, now_ns: int, *, is_practice: bool) -> bool:
+        """Sends what was built and signed ahead; the decision that follows claims it.
 
         Args:
             aim: of an exit that the engine is about to decide.
             now_ns: our clock, now.
+            is_practice: everything but the sending.
         """
         socket = self._socket
-        if self.fired is not None or not socket.is_ready:
+        if aim.identity in self.fired or now_ns >= aim.until_ns or not socket.is_ready:
             return False
-        frame = aim.frame(self._rest.server_time.timestamp_ms(now_ns))
         decided_ns = self._clock.now_ns()
-        if not socket.send(frame):
+        if is_practice or not socket.send(aim.frame):
             return False
-        self.fired = Fired(aim, frame, decided_ns=decided_ns, sent_ns=self._clock.now_ns())
+        self.fired[aim.identity] = Fired(aim, decided_ns=decided_ns, sent_ns=self._clock.now_ns())
         return True
 
-    def practise(self, aim: Aim, now_ns: int) -> int:
-        """What `fire` does before it sends; answers how long the frame would be."""
-        if self.fired is not None or not self._socket.is_ready:
-            return 0
-        return len(aim.frame(self._rest.server_time.timestamp_ms(now_ns)))
-
-    def _claim(self, request: Request) -> Fired | None:
-        """What left for this request already."""
-        fired = self.fired
-        if fired is None or fired.identity != request.identity:
-            return None
-        self.fired = None
-        return fired
-
     def _over_socket(self, request: Request, moments: Moments) -> bytes | None:
-        fired = self._claim(request)
+        fired = self.fired.pop(request.identity, None)
         if fired is not None:
             request.way = "socket"
             return self._left(request, fired.frame, fired.sent_ns, moments)
