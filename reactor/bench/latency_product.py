@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from reactor.bench.latency_exchange import bench_symbols
-from reactor.bench.latency_standin import READY_S, StandIn, environment_of
+from reactor.bench.latency_standin import READY_S, StandIn, away_from_standin, environment_of
 from reactor.errors import ConfigError
 
 PLAN: Final = """\
@@ -91,6 +91,7 @@ class Product:
                 env=environment_of(standin.certificate if setup.tls else None),
             )
         self.pid = self._process.pid
+        away_from_standin(self.pid)
         self.stages: dict[str, Stages] = {}
 
     def until_ready(self, standin: StandIn, setup: Setup) -> None:
