@@ -102,6 +102,7 @@ class Guard:
         sources: where each symbol's prices come from, where that is not the stream.
         protections: the names of the positions' states of protection, kept by whoever proves it.
         together: what is told of one event's decisions is written as one: the journal's turn.
+        before_exit: called before an exit's order leaves.
         after: called with an event's decisions, once their orders have left. `changed`: called after every
             event that is no price. `links`: called with every change of a socket. `on_private`: called with every
             message of the user stream.
@@ -163,6 +164,7 @@ class Guard:
         self._fired: list[tuple[StreamRoute, bytes, int]] = []
         self._fired_symbols: set[str] = set()
         self.together: Callable[[], AbstractContextManager[object]] = nullcontext
+        self.before_exit: Callable[[str, Side], None] = _nothing
         self.after: list[Callable[[Sequence[Decision], int], None]] = []
         self.changed: list[Callable[[int], None]] = []
         self.links: list[Callable[[Link, int], None]] = []
@@ -311,6 +313,12 @@ class Guard:
             for message in self._shots.unclaimed():
                 self.order_sent(message)
 
+    def aim_soon(self) -> None:
+        """Something has changed that ready orders depend on."""
+        if self._shots is not None and not self._is_aiming:
+            self._is_aiming = True
+            self._loop.call_soon(self._aim)
+
     def _aim(self) -> None:
         self._is_aiming = False
         if self._shots is not None and not self._ended:
@@ -448,6 +456,7 @@ class Guard:
     def _send(self, exit_: Exit, t_event_ms: int, t_ns: int) -> list[bytes]:
         """Sends one exit. A fault of ours in it must not keep the next one back, nor leave this one forgotten."""
         assert self._sender is not None
+        self._call(self.before_exit, exit_.symbol, exit_.side)
         try:
             return self._sender.send(exit_, t_event_ms=t_event_ms, t_recv_ns=t_ns)
         except Exception as error:  # noqa: BLE001 - whatever it is, the outcome is not known
@@ -536,9 +545,7 @@ class Guard:
         if self._asked:
             self._stop_asking()
         self._arm()
-        if self._shots is not None and not self._is_aiming:
-            self._is_aiming = True
-            self._loop.call_soon(self._aim)
+        self.aim_soon()
 
     def _stop_asking(self) -> None:
         for order_id, key in tuple(self._asked.items()):
@@ -691,6 +698,11 @@ class Guard:
             if name == symbol
         }
 
+    def write_down(self) -> None:
+        """Hands what was recorded on to the tape now, instead of in a few milliseconds."""
+        if self._later is not None:
+            self._later.drain()
+
     def stop(self) -> None:
         """Looks at no price any more; exits that are in flight are seen through."""
         self._catch_up()
@@ -704,12 +716,15 @@ class Guard:
         self._write(t_ns, "link", msgspec.json.encode(Link(stream="process", state="ended")))
         if decisions:
             self._act(decisions, t_ns, 0, None)
-        if self._later is not None:
-            self._later.drain()
+        self.write_down()
         self._stopping = self._ended = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _nothing(_symbol: str, _side: Side) -> None:
+    """No exit waits for anything."""
 
 
 def known_mark(guard: Guard, symbol: str) -> Decimal | None:

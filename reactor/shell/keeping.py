@@ -20,7 +20,12 @@ from reactor.shell.recorder import Recorder
 from reactor.shell.tape_format import LiveSession
 
 OPENING_WRITTEN_S: Final = 0.05
-"""How long an opening may hold up the loop until it is on the disk; a disk that is slower is told of."""
+"""How long the first order of an epoch waits for the epoch's opening to be on the disk; a disk that is slower is told
+of. Nothing else waits for it, and an exit within milliseconds of its epoch's opening is rare."""
+
+OPENING_LOOK_S: Final = 0.002
+OPENING_LOOKS_MAX: Final = 50
+"""How often it is looked whether it is, so that orders can lie ready; later the rounds of ready orders will do."""
 
 EVERY_S: Final = 1.0
 """The longest that a new peak, or an order's progress, is not in the journal. Decisions are at once."""
@@ -36,6 +41,7 @@ class Keeping:
     Attributes:
         recorder: whose tape is flushed beside; None where nothing is recorded.
         seen_ms: the exchange time of the last price of each `SYMBOL:source` with a position.
+        on_written: called when the opening of an epoch has come to be on the disk.
         gaps: answers with the gaps in the prices that are not audited yet, and when they began.
     """
 
@@ -61,6 +67,9 @@ class Keeping:
         self._policies: dict[str, PolicyLine] = {}
         self.recorder: Recorder | None = None
         self.seen_ms: dict[str, int] = {}
+        self.on_written: Callable[[], None] = _nothing
+        # The openings that are not known to be on the disk: the journal's count that says they are.
+        self._openings: dict[tuple[str, Side], int] = {}
         self.gaps: Callable[[], Mapping[tuple[str, Source], int]] = dict
         self._seen_rounds = 0
         guard.together = journal.turn
@@ -73,6 +82,7 @@ class Keeping:
             self._guard.show_all()
             self.save()
             if self.recorder is not None:
+                self._guard.write_down()
                 self.recorder.flush()
 
     def save(self) -> None:
@@ -92,9 +102,39 @@ class Keeping:
         for symbol, side in keys:
             self._save(symbol, side)
         self._journal.put_epochs(self._guard.pump.engine.epochs)
-        if any(isinstance(decision, Opened) for decision in decisions):
-            # An epoch is on the disk before an order may leave for it: its id is made of what stands there.
-            asyncio.get_running_loop().call_soon(self._journal.flush, OPENING_WRITTEN_S)
+        opened = [one for one in decisions if isinstance(one, Opened)]
+        for decision in opened:
+            self._openings[decision.symbol, decision.side] = self._journal.put_count
+        if opened:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._journal.hurry)
+            loop.call_later(OPENING_LOOK_S, self._look_for_openings, OPENING_LOOKS_MAX)
+
+    def is_opening_written(self, symbol: str, side: Side) -> bool:
+        """Whether the opening of a position's epoch is on the disk: no order may leave for it before."""
+        number = self._openings.get((symbol, side))
+        if number is None:
+            return True
+        if not self._journal.is_written(number):
+            return False
+        del self._openings[symbol, side]
+        return True
+
+    def before_exit(self, symbol: str, side: Side) -> None:
+        """An order is about to leave. Its id is made of its epoch's opening, so that has to be on the disk.
+
+        A disk that does not answer in time keeps no exit from leaving.
+        """
+        if not self.is_opening_written(symbol, side):
+            self._journal.flush(OPENING_WRITTEN_S)
+            self._openings.pop((symbol, side), None)
+
+    def _look_for_openings(self, looks: int) -> None:
+        if all(self.is_opening_written(*key) for key in tuple(self._openings)):
+            self.on_written()
+        elif looks:
+            loop = asyncio.get_running_loop()
+            loop.call_later(OPENING_LOOK_S, self._look_for_openings, looks - 1)
 
     def _save(self, symbol: str, side: Side) -> None:
         machine = self._guard.positions.get((symbol, side))
@@ -200,3 +240,7 @@ class Keeping:
             }
 
         return header
+
+
+def _nothing() -> None:
+    """Nobody waits for openings."""

@@ -392,10 +392,17 @@ class LiveProcess:
         )
         gateway = None if self.sending is None else self.sending.gateway
         self.guard.attach(sender=gateway, writer=self.recorder)
+        self.guard.before_exit = self.keeping.before_exit
         if gateway is not None and config.orders.fire_ahead:
             self._shots = Shots(
-                pump.engine, gateway, order_ids(config.instance), audit=audit, clock=clock
+                pump.engine,
+                gateway,
+                order_ids(config.instance),
+                audit=audit,
+                clock=clock,
+                may_leave=self.keeping.is_opening_written,
             )
+            self.keeping.on_written = self.guard.aim_soon
             self.guard.fire_ahead(self._shots, practises=config.orders.rehearse_ms > 0)
         audit.watch(self._on_audit)
 

@@ -10,11 +10,12 @@ Stops of last and mark prices only; take-profits, harvests and the book take the
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from reactor.audit import AlarmRaised, Audit
 from reactor.clock import Clock
+from reactor.core.decisions import Side
 from reactor.core.engine import Engine
 from reactor.core.exact import text
 from reactor.core.lifecycle import State
@@ -167,6 +168,7 @@ class Shots:
         *,
         audit: Audit,
         clock: Clock,
+        may_leave: Callable[[str, Side], bool] = lambda _symbol, _side: True,
     ) -> None:
         """Aims at nothing yet.
 
@@ -176,7 +178,9 @@ class Shots:
             order_ids: names orders as the engine does.
             audit: told of what should not be.
             clock: ours.
+            may_leave: whether an order may leave for a position at all (its epoch's opening is written down).
         """
+        self._may_leave = may_leave
         self._engine = engine
         self._gunner = gunner
         self._order_ids = order_ids
@@ -191,6 +195,7 @@ class Shots:
         """Signs what lies ready anew, again and again, until cancelled."""
         while True:
             await asyncio.sleep(SIGNED_EVERY_S)
+            self.aim()
             now_ns = self._clock.now_ns()
             for shots in (self.last, self.mark):
                 for shot in shots.values():
@@ -255,7 +260,12 @@ class Shots:
 
     def _aimed(self, machine: Machine, market: Market) -> Shot | None:
         orders = machine.orders
-        if orders.state is not State.WATCHING or not market.text or not machine.stop_fires_at_once:
+        if (
+            orders.state is not State.WATCHING
+            or not market.text
+            or not machine.stop_fires_at_once
+            or not self._may_leave(machine.symbol, machine.side)
+        ):
             return None
         order_id = self._order_ids(
             machine.symbol,

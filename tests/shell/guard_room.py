@@ -126,9 +126,14 @@ class Room:
             loop=asyncio.get_running_loop(),
         )
         self.sender = ScriptedSender()
-        self.tape = Lines()
-        self.guard.attach(sender=self.sender if mode == "live" else None, writer=self.tape)
+        self._tape = Lines()
+        self.guard.attach(sender=self.sender if mode == "live" else None, writer=self._tape)
         self._trade = 0
+
+    @property
+    def tape(self) -> Lines:
+        self.guard.write_down()
+        return self._tape
 
     def after(self, seconds: float) -> "Room":
         self.clock.ns += round(seconds * SECOND_NS)

@@ -347,6 +347,13 @@ class Journal:
             return self._writer.write()
         return self._writer.wait_until(self._backlog.put, timeout_s=timeout_s)
 
+    def hurry(self) -> None:
+        """Has what was put so far written at once, and does not wait for it."""
+        if self._inline or not self._writer.runs:
+            self._writer.write()
+        else:
+            self._writer.hurry()
+
     def is_written(self, number: int) -> bool:
         """Whether what had been put when `put_count` was this is on the disk."""
         return self._writer.committed >= number

@@ -96,20 +96,20 @@ class Writer:
 
     def wait_until(self, number: int, *, timeout_s: float) -> bool:
         """Waits until this put is on the disk; answers whether it is."""
-        self._hurry()
+        self.hurry()
         with self._flushed:
             return self._flushed.wait_for(lambda: self.committed >= number, timeout_s)
 
     def stop(self, *, timeout_s: float) -> bool:
         """Ends the thread after what it is at; answers whether it ended in time."""
         self._stop.set()
-        self._hurry()
+        self.hurry()
         if self._thread is None:
             return True
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def _hurry(self) -> None:
+    def hurry(self) -> None:
         """Cuts the pauses between commits and after failures short."""
         self._rest.set()
         self._wake.set()
