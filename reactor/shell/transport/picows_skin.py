@@ -242,7 +242,7 @@ class PicowsTransport:
                 max_redirects=0,
                 proxy=None,
                 socket_factory=open_socket,
-                use_aiofastnet=False,
+                use_aiofastnet=True,
             )
             if answer[1] is None:  # what picows returns where the peer hung up instead of answering
                 refusal = "the connection ended before the handshake was done"
