@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import reduction
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -153,6 +153,8 @@ def _processes(
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
             pipes[ours] = process
+        # Told once all are on their way: each takes a second to import what it needs.
+        for ours, process in pipes.items():
             assert process.pid is not None
             try:
                 reduction.send_handle(ours, columns.file.fileno(), process.pid)
@@ -192,11 +194,12 @@ def _serve(pipe: Connection) -> None:
             rows = desk.work(job, told=told)
             pipe.send(("done", count))
             pipe.send(("result", (number, rows)))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+    except (EOFError, OSError):
         # Whoever gave the work is gone.
         return
     except Exception as error:  # noqa: BLE001 - told where somebody reads it
-        pipe.send(("failed", f"{type(error).__name__}: {error}"))
+        with suppress(OSError):
+            pipe.send(("failed", f"{type(error).__name__}: {error}"))
 
 
 def _desk(

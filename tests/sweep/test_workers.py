@@ -109,6 +109,33 @@ def test_ctrl_c_ends_every_process_quietly(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("moment", [2, 3])
+def test_workers_end_quietly_when_the_sweep_is_killed(moment: int, tmp_path: Path) -> None:
+    """Whether they are still starting or at work."""
+    file = tick_walk(tmp_path / "BTCUSDT.npz", count=60_000)
+    command = [sys.executable, "-m", "reactor", "sweep", str(file), "--workers", "2"]
+    command += ["--every", "1m", "--fallback-stops", "--set", "stop.atr=1:9:0.1"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while len(children_of(process.pid)) < moment:
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            workers_then = children_of(process.pid)
+            time.sleep(0.5 if moment == 2 else 3)
+        finally:
+            process.kill()
+        # Their standard error is the sweep's: it ends when the last of them does.
+        _, error = process.communicate(timeout=120)
+    assert error == b""
+    while any(not is_over(pid) for pid in workers_then):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def children_of(pid: int) -> list[int]:
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
