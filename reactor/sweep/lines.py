@@ -44,7 +44,10 @@ def lines(found: Study) -> Iterator[Line]:
         "type": "sweep",
         "plan": found.base.name,
         "parameters": [
-            {"key": one.key, "values": sorted({row.combination.values[at] for row in found.rows})}
+            {
+                "key": one.key,
+                "values": list(dict.fromkeys(some.values[at] for some in found.grid.tried)),
+            }
             for at, one in enumerate(found.grid.parameters)
         ],
         "tried": len(found.grid.tried),

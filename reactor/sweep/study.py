@@ -191,8 +191,10 @@ def _tracks(
         tracks += plain_tracks(given, only=asked.symbols, note=note)
     tracks = [track for track in tracks if len(track)]
     if not tracks:
+        wanted = f" of {', '.join(asked.symbols)}" if asked.symbols else ""
         raise ConfigError(
-            f"no file has a {source!r} price to enter at; choose a source with --trigger mark|last|book"
+            f"no file has a {source!r} price{wanted} to enter at; choose a source with --trigger"
+            " mark|last|book, or other symbols"
         )
     config = configuration(ReplayOptions(config=asked.config), header)
     filters = _configured(config)
