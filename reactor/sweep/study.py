@@ -300,8 +300,10 @@ def _judged(
 
     results = _in_order(played, len(tried.combinations), entered, by_track)
     # An entry that one plan could not play for want of an ATR counts for none: all are tried on the same.
-    without_atr = (results["state"] == WITHOUT_ATR).any(axis=0)
-    never = (results["state"] == NOT_OPENED).all(axis=0) & ~without_atr
+    # (A base plan that only stands beside them has no say in it.)
+    states = results["state"][: len(tried.tried)]
+    without_atr = (states == WITHOUT_ATR).any(axis=0)
+    never = (states == NOT_OPENED).all(axis=0) & ~without_atr
     kept = ~(without_atr | never)
     if not bool(kept.any()):
         raise ConfigError(_nothing_entered(courses, base, int(without_atr.sum())))

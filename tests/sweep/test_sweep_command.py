@@ -339,3 +339,21 @@ def test_without_numpy_one_line_says_how_to_get_it(
     assert ran.err.splitlines() == [
         "reactor: a sweep needs numpy: pip install 'exit-reactor[columns]'"
     ]
+
+
+def test_a_base_plan_that_has_no_atr_yet_does_not_keep_others_from_entering(
+    file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sets = (
+        "--plan",
+        "challenge_100",
+        "--set",
+        "high_volatility=off",
+        "--set",
+        "stop.pct=0.001,0.002",
+    )
+    ran = Ran(capfd, file, *sets, "--every", "10m", "--json", "--min-trades", "1")
+    lines = [json.loads(row) for row in ran.out.splitlines()]
+    assert lines[0]["without_atr"] == 0
+    (base,) = [line for line in lines[1:-1] if line["base"]]
+    assert base["train"]["trades"] < lines[1]["train"]["trades"]
