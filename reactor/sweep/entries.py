@@ -46,6 +46,7 @@ def every(
     every_ns: int,
     sides: Sequence[Side],
     notional: Decimal,
+    horizon_ns: int = 0,
     filters: Sequence[Filters],
 ) -> list[Entry]:
     """Entries at the first tick at or after every multiple of some time, on each side.
@@ -55,6 +56,8 @@ def every(
         every_ns: the time; its multiples are counted from 1970, so that 1 h is on the hour.
         sides: LONG, SHORT or both.
         notional: of each position, in quote units.
+        horizon_ns: how long a position lives at most, 0 for no bound: nothing is entered later than so long
+            before a recording's end.
         filters: what a symbol rounds to where its recording does not say, one for each track.
 
     Returns:
@@ -65,7 +68,8 @@ def every(
     """
     found: list[Entry] = []
     for number, course in enumerate(courses):
-        for row in _rows(course, every_ns):
+        last_ns = int(course.track.ticks.t_ns[-1]) - horizon_ns
+        for row in _rows(course, every_ns, last_ns=last_ns):
             told = course.known(row).filters or filters[number]
             for side in sides:
                 if side in course.track.sides:
@@ -106,12 +110,12 @@ def _order(entry: Entry) -> tuple[int, int, Side]:
     return entry.t_ns, entry.track, entry.side
 
 
-def _rows(course: Course, every_ns: int) -> Iterator[int]:
+def _rows(course: Course, every_ns: int, *, last_ns: int) -> Iterator[int]:
     """The first tick at or after each multiple; a tick that is first for several is one entry."""
     t_ns = course.track.ticks.t_ns
     count = len(t_ns)
     due_ns = -(-int(t_ns[0]) // every_ns) * every_ns
-    while (row := course.row_at(due_ns)) < count:
+    while (row := course.row_at(due_ns)) < count and int(t_ns[row]) <= last_ns:
         yield row
         due_ns = (int(t_ns[row]) // every_ns + 1) * every_ns
 

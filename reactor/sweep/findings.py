@@ -59,7 +59,7 @@ def left_out(found: Study) -> list[str]:
     if found.never_opened:
         lines.append(f"{found.never_opened} entries are left out: no tick after them counted.")
     if found.embargoed:
-        lines.append(f"{found.embargoed} entries lie in the embargo after the cut.")
+        lines.append(f"{found.embargoed} entries lie too near the cut to train or test.")
     straddling = [row.straddling for row in found.rows]
     if max(straddling, default=0):
         lines.append(

@@ -111,7 +111,12 @@ def walk_forward(
 
     found: list[Fold] = []
     tests, tested_ns = [], []
-    for parts in split.folds(times.tolist(), count=asked.folds, embargo_ns=asked.embargo_ns):
+    for parts in split.folds(
+        times.tolist(),
+        count=asked.folds,
+        embargo_ns=asked.embargo_ns,
+        horizon_ns=asked.horizon_ns or 0,
+    ):
         assert parts.test is not None
         rows = rows_of(asked, tried, results, times, parts)
         best = next((row for row in rows if row.train_rank == 1), None)
@@ -151,7 +156,7 @@ def luck_of(
     if not ranked or int(columns.sum()) * len(ranked) > LUCK_CELLS_MAX:
         return None
     rows = results[[row.number for row in ranked]][:, columns]
-    counted = (rows["state"] == CLOSED) & (rows["exit_ns"] < parts.train.to_ns)
+    counted = (rows["state"] == CLOSED) & (rows["exit_ns"] < parts.train.over_by_ns)
     if not bool(counted.any()):
         return None
     # As many entries as there are while one position is open.

@@ -123,7 +123,7 @@ def _split(parts: Split) -> dict[str, int | None]:
     if parts.test is None:
         return {"train_to": None, "test_from": None, "test_to": None}
     test_to = None if parts.test.to_ns == EVER_NS else parts.test.to_ns
-    return {"train_to": parts.train.to_ns, "test_from": parts.test.from_ns, "test_to": test_to}
+    return {"train_to": parts.cut_ns, "test_from": parts.test.from_ns, "test_to": test_to}
 
 
 def _measures(one: Measures) -> dict[str, Any]:

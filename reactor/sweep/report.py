@@ -93,7 +93,7 @@ def _session(found: Study, heat: tuple[str, str] | None) -> dict[str, Any]:
         "fields": FIELDS,
         "fee_bp": float(found.asked.fee_bp),
         "has_test": parts.test is not None,
-        "cut": None if parts.test is None else parts.train.to_ns // 10**9,
+        "cut": None if parts.cut_ns is None else parts.cut_ns // 10**9,
         "test_from": None if parts.test is None else parts.test.from_ns // 10**9,
         "entries": _entries(found),
         "combinations": len(found.grid.tried),
@@ -133,7 +133,7 @@ def _fold(found: Study, number: int) -> dict[str, Any]:
     fold = found.folds[number]
     best = None if fold.best is None else found.grid.combinations[fold.best].values
     return {
-        "cut": findings.instant(fold.split.train.to_ns),
+        "cut": findings.instant(fold.split.train.over_by_ns),
         "best": best,
         "train": _measures(fold.train),
         "test": _measures(fold.test),

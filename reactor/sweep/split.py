@@ -61,26 +61,32 @@ class Split(NamedTuple):
     @property
     def cut_ns(self) -> int | None:
         """The instant at which training ends; None without a split."""
-        return None if self.test is None else self.train.to_ns
+        return None if self.test is None else self.train.over_by_ns
 
 
-def split(entered_ns: Sequence[int], *, share: float, embargo_ns: int) -> Split:
+def split(
+    entered_ns: Sequence[int], *, share: float, embargo_ns: int, horizon_ns: int = 0
+) -> Split:
     """Cuts entries by time.
 
     Args:
         entered_ns: when they were entered, rising.
         share: of the entries that train, above 0; 1 for no split.
         embargo_ns: how long after the cut nothing is entered that tests.
+        horizon_ns: how long a position lives at most, 0 for no bound: nothing is entered that trains so long
+            before the cut, so that none can cross it.
     """
     place = round(len(entered_ns) * share)
     if share >= 1 or not 0 < place < len(entered_ns):
-        return Split(_before(EVER_NS), None)
+        return Split(_before(EVER_NS, 0), None)
     # All entries of one instant lie on one side.
     cut_ns = entered_ns[place]
-    return Split(_before(cut_ns), Span(cut_ns + embargo_ns, EVER_NS, EVER_NS))
+    return Split(_before(cut_ns, horizon_ns), Span(cut_ns + embargo_ns, EVER_NS, EVER_NS))
 
 
-def folds(entered_ns: Sequence[int], *, count: int, embargo_ns: int) -> list[Split]:
+def folds(
+    entered_ns: Sequence[int], *, count: int, embargo_ns: int, horizon_ns: int = 0
+) -> list[Split]:
     """Walks forward: the entries in `count` + 1 parts, each but the first tested by all before it."""
     if not count:
         return []
@@ -89,12 +95,12 @@ def folds(entered_ns: Sequence[int], *, count: int, embargo_ns: int) -> list[Spl
     ends = [*cuts[1:], EVER_NS]
     return [
         # What a test ends with may go on for longer: no training that it is compared with has seen it.
-        Split(_before(cut), Span(cut + embargo_ns, end, EVER_NS))
+        Split(_before(cut, horizon_ns), Span(cut + embargo_ns, end, EVER_NS))
         for cut, end in zip(cuts, ends, strict=True)
         if cut + embargo_ns < end
     ]
 
 
-def _before(cut_ns: int) -> Span:
+def _before(cut_ns: int, horizon_ns: int) -> Span:
     """What is entered and closed before an instant."""
-    return Span(0, cut_ns, cut_ns)
+    return Span(0, max(cut_ns - horizon_ns, 0), cut_ns)

@@ -233,6 +233,7 @@ def _entries(asked: Asked, courses: Sequence[Course], filters: dict[str, Filters
         every_ns=asked.every_ns,
         sides=asked.sides,
         notional=asked.notional,
+        horizon_ns=asked.horizon_ns or 0,
         filters=[filters.get(course.track.symbol, Filters()) for course in courses],
     )
     if not found:
@@ -310,7 +311,12 @@ def _judged(
     entered = [entry for entry, keep in zip(entered, kept, strict=True) if keep]
     results = results[:, kept]
     times = np.array([entry.t_ns for entry in entered], dtype=np.int64)
-    parts = split.split(times.tolist(), share=asked.share, embargo_ns=asked.embargo_ns)
+    parts = split.split(
+        times.tolist(),
+        share=asked.share,
+        embargo_ns=asked.embargo_ns,
+        horizon_ns=asked.horizon_ns or 0,
+    )
     if parts.test is None and asked.share < 1:
         note("too few entries to split: all of them train, and nothing tests")
     rows = rows_of(asked, tried, results, times, parts)

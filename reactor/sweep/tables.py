@@ -50,7 +50,7 @@ def _split(found: Study) -> list[str]:
     test = int(found.split.test.entered(times).sum())
     return [
         (
-            f"Train: {train} entries before {findings.instant(found.split.train.to_ns)} UTC."
+            f"Train: {train} entries before {findings.instant(found.split.train.over_by_ns)} UTC."
             f" Test: {test} entries from {findings.instant(found.split.test.from_ns)} UTC."
         )
     ]
@@ -127,7 +127,7 @@ def _folds(found: Study) -> Table:
             best = " ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
         correlation = "-" if fold.correlation is None else f"{fold.correlation:+.2f}"
         table.add_row(
-            Text(findings.instant(fold.split.train.to_ns)),
+            Text(findings.instant(fold.split.train.over_by_ns)),
             Text(best),
             str(fold.train.trades),
             findings.number(fold.train.mean_r),

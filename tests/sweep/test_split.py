@@ -91,9 +91,14 @@ def test_what_comes_after_the_cut_changes_nothing_in_training(tmp_path: Path) ->
     assert any(row.straddling for row in before.rows)
 
 
-def test_a_horizon_leaves_nothing_over_the_cut_that_could_be_long(tmp_path: Path) -> None:
+def test_with_a_horizon_all_combinations_are_compared_on_the_same_positions(tmp_path: Path) -> None:
     file = tick_walk(tmp_path / "BTCUSDT.npz", count=16_000)
     found = sweep(file, sets=["stop.atr=2,20"], every_ns=20 * MINUTE_NS, horizon_ns=5 * MINUTE_NS)
     lived = found.results["exit_ns"] - found.entered_ns
     assert (lived <= 5 * MINUTE_NS).all()
-    assert all(row.straddling == 0 for row in found.rows)
+    assert all(row.straddling == row.left_open == 0 for row in found.rows)
+    # All combinations were tried on the same positions.
+    assert len({(row.train.trades, row.test.trades) for row in found.rows}) == 1
+    assert found.rows[0].train.trades + found.rows[0].test.trades + found.embargoed == len(
+        found.entries
+    )
