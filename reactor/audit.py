@@ -5,6 +5,7 @@ order in which they subscribed, after orders have left. A watcher that raises is
 fault is counted and shown, and the others go on.
 """
 
+from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -256,15 +257,30 @@ class Audit:
         self.faults = 0
         self.last_fault = ""
         self._watchers: list[Watcher] = []
+        self._waiting: deque[AuditEvent] = deque()
+        self._is_telling = False
 
     def watch(self, watcher: Watcher) -> None:
         """Calls a watcher for every event from now on."""
         self._watchers.append(watcher)
 
     def publish(self, what: Happening, *, t_ns: int) -> None:
-        """Numbers a happening and tells it."""
+        """Numbers a happening and tells it, after everything that was published before it."""
         self.number += 1
         event = AuditEvent(self.number, t_ns, what)
+        if self._is_telling:
+            # A watcher that publishes: nobody may hear of the effect before its cause.
+            self._waiting.append(event)
+            return
+        self._is_telling = True
+        try:
+            self._tell(event)
+            while self._waiting:
+                self._tell(self._waiting.popleft())
+        finally:
+            self._is_telling = False
+
+    def _tell(self, event: AuditEvent) -> None:
         for watcher in self._watchers:
             try:
                 watcher(event)

@@ -14,14 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 import orjson
 
 from reactor import __version__
 from reactor.audit import (
-    AlarmRaised,
     Audit,
     AuditEvent,
     Noted,
@@ -36,9 +35,10 @@ from reactor.core.budget import Budget
 from reactor.core.epoch_state import EpochState
 from reactor.core.exact import ZERO
 from reactor.core.ladder import Filters
-from reactor.errors import BudgetExhausted, ConfigError, RestFailed
+from reactor.errors import ConfigError, RestFailed
 from reactor.shell.assembly import StartState, live_pump, order_ids
 from reactor.shell.doubles import Doubles
+from reactor.shell.gateway.gateway import Gateway
 from reactor.shell.guard import Guard
 from reactor.shell.inbox import Command
 from reactor.shell.inheriting import NOTE, inherit, session_of
@@ -47,6 +47,7 @@ from reactor.shell.keeping import Keeping
 from reactor.shell.parts import Listening, Outside, Sending, listening, sending
 from reactor.shell.plan_choice import PlanChoice
 from reactor.shell.protecting import Protecting
+from reactor.shell.reaching import Reaching
 from reactor.shell.recorded import PolicyLine, filters_of
 from reactor.shell.recorder import Recorder
 from reactor.shell.recovering import recover
@@ -60,17 +61,11 @@ from reactor.shell.shots import Shots
 from reactor.shell.tape_format import LiveSession
 from reactor.shell.transport.seam import Transport
 
-REACH_FIRST_S: Final = 0.5
-REACH_LAST_S: Final = 15.0
-"""Between two attempts to reach the exchange at start: an unattended container waits for it."""
-
 PRIVATE_UP_S: Final = 5.0
 """How long a start waits for the user-data stream before it takes positions up without it."""
 
 FINISH_S: Final = 3.0
 """How long exits in flight are seen through when the process is told to end."""
-
-T = TypeVar("T")
 
 
 class LiveProcess:
@@ -154,6 +149,7 @@ class LiveProcess:
         self.recorder: Recorder | None = None
         self.sending: Sending | None = None
         self._shots: Shots | None = None
+        self._reach = Reaching(say=say, audit=audit, clock=clock, chance=chance).reach
         self._private_up = asyncio.Event()
         self._part_ended = asyncio.Event()
         self._ended_by = "asked to"
@@ -182,9 +178,9 @@ class LiveProcess:
         try:
             await asyncio.wait({starting, stopping, broken}, return_when=first)
             if starting.done():
-                if starting.exception() is not None:
-                    self._ended_by = "it could not be started"
+                self._ended_by = "it could not be started"
                 starting.result()
+                self._ended_by = "asked to"
                 await asyncio.wait({stopping, broken}, return_when=first)
             for task in tasks:
                 if task.done():
@@ -258,28 +254,6 @@ class LiveProcess:
 
     # Starting ---------------------------------------------------------------------------------
 
-    async def _reach(self, what: str, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Asks until there is an answer: the exchange may be down when a container starts."""
-        wait_s = REACH_FIRST_S
-        while True:
-            try:
-                answer = await ask()
-            except (RestFailed, BudgetExhausted) as error:
-                self._say(f"{what} cannot be asked: {error}; trying again in {wait_s:g} s")
-                self.audit.publish(
-                    AlarmRaised(kind="start", text=f"{what} cannot be asked: {error}", key="start"),
-                    t_ns=self._clock.now_ns(),
-                )
-            else:
-                if wait_s != REACH_FIRST_S:
-                    over = AlarmRaised(
-                        kind="start", text=f"{what} answered", key="start", resolved=True
-                    )
-                    self.audit.publish(over, t_ns=self._clock.now_ns())
-                return answer
-            await asyncio.sleep(wait_s * self._chance.uniform(0.5, 1.0))
-            wait_s = min(wait_s * 2, REACH_LAST_S)
-
     async def _sync(self) -> None:
         if not await self.server_time.sync(self.rest):
             raise RestFailed("it does not answer")
@@ -347,15 +321,7 @@ class LiveProcess:
         self.keeping = Keeping(self.guard, journal=self.journal, config=config, plans=self.plans)
         self.keeping.recall(start.epochs)
         if config.record.enabled:
-            self.recorder = self.keeping.recorder = Recorder(
-                config.record,
-                folder=self._data_dir / config.record.dir,
-                audit=audit,
-                environment=self.environment.name,
-                header=self.keeping.header(start, session),
-                secrets=frozenset({self._credentials.api_key.encode()}),
-                now_ns=clock.now_ns(),
-            )
+            self.recorder = self.keeping.recorder = self._new_recorder(start, session)
         self.parts = listening(
             self._outside,
             self.guard,
@@ -390,21 +356,36 @@ class LiveProcess:
             blind_ms=config.streams.blind_ms,
             sends=config.mode == "live",
         )
-        gateway = None if self.sending is None else self.sending.gateway
+        self._attach(None if self.sending is None else self.sending.gateway)
+        audit.watch(self._on_audit)
+
+    def _new_recorder(self, start: StartState, session: LiveSession) -> Recorder:
+        return Recorder(
+            self.config.record,
+            folder=self._data_dir / self.config.record.dir,
+            audit=self.audit,
+            environment=self.environment.name,
+            header=self.keeping.header(start, session),
+            secrets=frozenset({self._credentials.api_key.encode()}),
+            now_ns=self._clock.now_ns(),
+        )
+
+    def _attach(self, gateway: Gateway | None) -> None:
+        """Gives the guard what sends, and what records; and has orders lie ready for stops, where that is asked for."""
         self.guard.attach(sender=gateway, writer=self.recorder)
         self.guard.before_exit = self.keeping.before_exit
-        if gateway is not None and config.orders.fire_ahead:
-            self._shots = Shots(
-                pump.engine,
-                gateway,
-                order_ids(config.instance),
-                audit=audit,
-                clock=clock,
-                may_leave=self.keeping.is_opening_written,
-            )
-            self.keeping.on_written = self.guard.aim_soon
-            self.guard.fire_ahead(self._shots, practises=config.orders.rehearse_ms > 0)
-        audit.watch(self._on_audit)
+        if gateway is None or not self.config.orders.fire_ahead:
+            return
+        self._shots = Shots(
+            self._pump.engine,
+            gateway,
+            order_ids(self.config.instance),
+            audit=self.audit,
+            clock=self._clock,
+            may_leave=self.keeping.is_opening_written,
+        )
+        self.keeping.on_written = self.guard.aim_soon
+        self.guard.fire_ahead(self._shots, practises=self.config.orders.rehearse_ms > 0)
 
     def _works(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         """Everything that runs for as long as the process does."""
@@ -497,8 +478,7 @@ class LiveProcess:
     # What is asked ----------------------------------------------------------------------------
 
     def _filters_for(self, symbol: str) -> Filters:
-        contract = self._pump.contracts.get(symbol)
-        if contract is not None:
+        if (contract := self._pump.contracts.get(symbol)) is not None:
             return filters_of(contract)
         config = self.config.symbols.get(symbol, SymbolConfig())
         return Filters(tick=config.tick, step=config.step, min_quantity=config.min_qty or ZERO)

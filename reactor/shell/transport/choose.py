@@ -2,7 +2,6 @@
 
 from reactor.errors import ConfigError
 from reactor.shell.transport.seam import Transport
-from reactor.shell.transport.websockets_skin import WebsocketsTransport
 
 
 def create_transport(name: str) -> tuple[Transport, str | None]:
@@ -19,14 +18,21 @@ def create_transport(name: str) -> tuple[Transport, str | None]:
         ConfigError: there is no such transport.
     """
     if name == "websockets":
-        return WebsocketsTransport(), None
+        return _portable(), None
     if name != "picows":
         raise ConfigError(f"transport = {name!r}: choose picows or websockets")
     try:
         from reactor.shell.transport.picows_skin import PicowsTransport  # noqa: PLC0415 -- may be absent
     except ImportError as error:
         return (
-            WebsocketsTransport(),
+            _portable(),
             f"picows cannot be loaded ({error}): websockets is used instead, at several times the cost",
         )
     return PicowsTransport(), None
+
+
+def _portable() -> Transport:
+    # Loaded where it is used: a start is quicker, and a guard smaller, without a second set of sockets.
+    from reactor.shell.transport.websockets_skin import WebsocketsTransport  # noqa: PLC0415
+
+    return WebsocketsTransport()

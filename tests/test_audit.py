@@ -1,0 +1,26 @@
+"""The audit stream: numbered, ordered, the same for everybody who watches."""
+
+from reactor.audit import Audit, AuditEvent, Noted, Stopped
+
+
+def test_everybody_hears_everything_in_order_whoever_publishes_when() -> None:
+    audit = Audit()
+    first: list[int] = []
+    last: list[int] = []
+
+    def answers(event: AuditEvent) -> None:
+        first.append(event.number)
+        if isinstance(event.what, Stopped):
+            for count in (1, 2):
+                audit.publish(Noted(kind="echo", text="", count=count), t_ns=event.t_ns)
+
+    def fails(_: AuditEvent) -> None:
+        raise ValueError("no")
+
+    audit.watch(answers)
+    audit.watch(fails)
+    audit.watch(lambda event: last.append(event.number))
+    audit.publish(Stopped(reason="asked to"), t_ns=1)
+    audit.publish(Noted(kind="after", text="", count=1), t_ns=2)
+    assert first == last == [1, 2, 3, 4]
+    assert (audit.number, audit.faults, audit.last_fault) == (4, 4, "ValueError: no")
