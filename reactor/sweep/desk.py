@@ -306,7 +306,7 @@ class _Life:
                 self._engine, self._market, self._take, start=entry.row + 1, stop=stop
             )
         if not enough and stop < rows:
-            self._close_at_horizon()
+            self._close_at_horizon(stop)
         elif not enough:
             self._take(self._engine.on_time(course.track.end_ns))
         if played.closed is None:
@@ -320,13 +320,17 @@ class _Life:
             series = self._market.series
             self._market.series = {ms: one for ms, one in series.items() if ms == kept}
 
-    def _close_at_horizon(self) -> None:
+    def _close_at_horizon(self, row: int) -> None:
+        """Closes by hand before the tick of a row; where the next tick fills, that one does."""
         assert self._horizon_ns is not None
         t_ns = self._entry.t_ns + self._horizon_ns
-        if not self._take(self._engine.on_time(t_ns)):
-            symbol, side = self._course.track.symbol, self._entry.side
-            if self._take(self._engine.close(symbol, side, t_ns=t_ns)):
-                self._played.reason = "horizon"
+        if self._take(self._engine.on_time(t_ns)):
+            return
+        course, side = self._course, self._entry.side
+        if self._take(self._engine.close(course.track.symbol, side, t_ns=t_ns)) or course.play(
+            self._engine, self._market, self._take, start=row, stop=len(course.track)
+        ):
+            self._played.reason = "horizon"
 
     def _take(self, decisions: Sequence[Decision]) -> bool:
         played = self._played

@@ -112,7 +112,7 @@ def _split_lines(found: Study, best: Row) -> list[str]:
             f"WARNING: its test has {count} closed position{'s' * (count != 1)}: too few to say anything."
         )
     base = found.base_row
-    if base is not best:
+    if base is not best and base.train.trades:
         lines.append(
             f"The base plan has {number(getattr(base.train, key))} and"
             f" {number(getattr(base.test, key))}."

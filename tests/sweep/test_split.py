@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from swept import MINUTE_NS, sweep, tick_walk
 
+from reactor.core.orders import Fills
 from reactor.sweep.desk import CLOSED, OPEN, RESULT
 from reactor.sweep.split import folds, split
 
@@ -91,11 +93,18 @@ def test_what_comes_after_the_cut_changes_nothing_in_training(tmp_path: Path) ->
     assert any(row.straddling for row in before.rows)
 
 
-def test_with_a_horizon_all_combinations_are_compared_on_the_same_positions(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fills", [Fills.AT_TRIGGER, Fills.AT_NEXT_TICK])
+def test_with_a_horizon_all_combinations_are_compared_on_the_same_positions(
+    fills: Fills, tmp_path: Path
+) -> None:
     file = tick_walk(tmp_path / "BTCUSDT.npz", count=16_000)
-    found = sweep(file, sets=["stop.atr=2,20"], every_ns=20 * MINUTE_NS, horizon_ns=5 * MINUTE_NS)
+    found = sweep(
+        file, sets=["stop.atr=2,20"], every_ns=20 * MINUTE_NS, horizon_ns=5 * MINUTE_NS, fills=fills
+    )
     lived = found.results["exit_ns"] - found.entered_ns
-    assert (lived <= 5 * MINUTE_NS).all()
+    # Filled at the next tick, a close may be that much later.
+    late_ns = 0 if fills is Fills.AT_TRIGGER else 5 * 10**9
+    assert (lived <= 5 * MINUTE_NS + late_ns).all()
     assert all(row.straddling == row.left_open == 0 for row in found.rows)
     # All combinations were tried on the same positions.
     assert len({(row.train.trades, row.test.trades) for row in found.rows}) == 1
