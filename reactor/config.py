@@ -204,7 +204,7 @@ def load_config(path: Path) -> Config:
         ConfigError: it cannot be read, is no TOML, or has an unknown key or a wrong value.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"cannot read the configuration {path}: {reason}") from None

@@ -297,6 +297,9 @@ class Machine(Epoch):
         self.atr = atr
         if atr is None:
             return
+        if self.orders.exiting or self.orders.available <= 0:
+            # Nothing remains for new levels, and R stays what was at risk.
+            return
         if self.level_atr is None:
             self.level_atr = atr
             self.high_volatility = levels.is_high_volatility(self.plan, atr=atr, price=self.entry)

@@ -386,7 +386,7 @@ ALTERNATIVES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("break_even", ("offset_pct", "offset"), False),
     ("trailing", ("pct", "atr"), True),
 )
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_NAME = re.compile(r"\w(?:[\w .-]{0,62}[\w.-])?")
 
 
 def _tables(plan: Plan, path: str) -> Iterator[tuple[str, Any]]:
@@ -408,7 +408,7 @@ def _tables(plan: Plan, path: str) -> Iterator[tuple[str, Any]]:
 def _complaints(plan: Plan) -> Iterator[str]:
     """Everything wrong with a plan of the right shape, the first one first."""
     if not _NAME.fullmatch(plan.name):
-        yield f"name = {plan.name!r} must be 1 to 64 letters, digits, dots, dashes or underscores"
+        yield f"name = {plan.name!r} must be 1 to 64 letters, digits, spaces, dots, dashes or underscores"
     if plan.confirm_ticks is not None and not 1 <= plan.confirm_ticks <= 100:
         yield f"confirm_ticks = {plan.confirm_ticks} is out of range: 1 to 100"
     if not 1 <= plan.atr.period <= 1000:
@@ -468,8 +468,8 @@ def _contradictions(plan: Plan) -> Iterator[str]:
 def _ladder_contradictions(ladder: LadderPlan, *, rungs: int) -> Iterator[str]:
     if ladder.clamp_pct is not None:
         low, high = ladder.clamp_pct
-        if not (low.is_finite() and high.is_finite() and 0 < low <= high):
-            yield f"ladder.clamp_pct = [{low}, {high}] must be two rising fractions above 0"
+        if not (low.is_finite() and high.is_finite() and 0 <= low <= high and high > 0):
+            yield f"ladder.clamp_pct = [{low}, {high}] must be two rising fractions from 0, the second above 0"
     for index, rule in enumerate(ladder.rule):
         name = f"ladder.rule[{index}]"
         words = rule.input == "regime"

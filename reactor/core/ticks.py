@@ -111,7 +111,10 @@ class TickPath(ABC):
         out = self._due(t_recv_ns)
         if market is not None:
             if not market.aggregated:
-                # From the first aggTrade on, raw trades of the symbol are ignored; ids start anew.
+                # From the first aggTrade on, raw trades of the symbol are ignored; ids start anew. One that
+                # cannot be read is none: it must not silence them.
+                price_quote(price, t_event_ms)
+                self._plausible(market, market.trade_id, t_event_ms, t_recv_ns)
                 market.aggregated = True
                 market.last_id = -1
                 market.suspect = None
@@ -287,9 +290,7 @@ class TickPath(ABC):
         t_recv_ns: int,
         out: list[Decision],
     ) -> None:
-        fault = market.fault(tick_id, t_event_ms, t_recv_ns)
-        if fault is not None:
-            raise DecodeError(fault)
+        self._plausible(market, tick_id, t_event_ms, t_recv_ns)
         if ask_text:
             quote = book_quote(text, ask_text, t_event_ms)
         else:
@@ -310,6 +311,12 @@ class TickPath(ABC):
         for tick in accepted:
             self._count(market, tick, t_recv_ns, out)
         self._settle(market)
+
+    @staticmethod
+    def _plausible(market: Market, tick_id: int, t_event_ms: int, t_recv_ns: int) -> None:
+        fault = market.fault(tick_id, t_event_ms, t_recv_ns)
+        if fault is not None:
+            raise DecodeError(fault)
 
     def _count(self, market: Market, tick: Quote, t_recv_ns: int, out: list[Decision]) -> None:
         """An accepted tick: candles first, then the rules."""

@@ -39,7 +39,8 @@ def plan_toml(name_or_file: str) -> str:
     if name_or_file.endswith(".toml") or "/" in name_or_file:
         path = Path(name_or_file)
         try:
-            return path.read_text(encoding="utf-8")
+            # Editors on Windows put a byte order mark first.
+            return path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise PlanError(f"cannot read the plan file {name_or_file}: {reason}") from None

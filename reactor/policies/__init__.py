@@ -14,7 +14,7 @@ def shipped_matrices() -> dict[str, Matrix]:
     matrices = {}
     for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name):
         if file.name.endswith(".toml"):
-            tables = tomllib.loads(file.read_text(encoding="utf-8"))
+            tables = tomllib.loads(file.read_text(encoding="utf-8-sig"))
             matrix = matrix_from_tables(tables, source=file.name)
             matrices[matrix.name] = matrix
     return matrices
@@ -27,7 +27,7 @@ def read_policy_tables(path: Path) -> dict[str, Any]:
         PolicyError: it cannot be read, is no TOML, or leaves a case open.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise PolicyError(f"cannot read the policy file {path}: {reason}") from None

@@ -180,7 +180,7 @@ def _run_replay(args: argparse.Namespace) -> int:
         inputs=parse.ladder_inputs(args.input),
         ticks=parse.by_symbol(args.tick, "--tick"),
         steps=parse.by_symbol(args.step, "--step"),
-        min_quantities=parse.by_symbol(args.min_qty, "--min-qty"),
+        min_quantities=parse.by_symbol(args.min_qty, "--min-qty", zero_is_none=True),
         trigger=args.trigger,
         fills=Fills(args.fill),
         speed=args.speed,

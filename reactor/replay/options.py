@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from reactor.core.decisions import Side
-from reactor.core.exact import divide, multiply
+from reactor.core.exact import ZERO, divide, multiply
 from reactor.core.orders import Fills
 from reactor.core.plan import Plan, Trigger
 from reactor.core.sizing import Inputs, inputs_from_text
@@ -125,8 +125,15 @@ def instant_ns(text: str, what: str) -> int:
     return t_ns
 
 
-def by_symbol(arguments: Iterable[str], option: str) -> dict[str, Decimal]:
+def by_symbol(
+    arguments: Iterable[str], option: str, *, zero_is_none: bool = False
+) -> dict[str, Decimal]:
     """Parses repeated `SYMBOL=VALUE` options.
+
+    Args:
+        arguments: as they were given.
+        option: its name, for messages.
+        zero_is_none: whether 0 may be given, and means what leaving the option out means.
 
     Raises:
         ConfigError: one is not of this form, or its value is not above 0.
@@ -136,7 +143,11 @@ def by_symbol(arguments: Iterable[str], option: str) -> dict[str, Decimal]:
         symbol, equals, value = argument.partition("=")
         if not equals or not symbol.strip():
             raise ConfigError(f"{option} {argument!r} cannot be read; write it as SYMBOL=VALUE")
-        values[symbol.strip().upper()] = positive(value, f"{option} {argument!r}: the value")
+        what = f"{option} {argument!r}: the value"
+        if zero_is_none and number(value, what) == 0:
+            values[symbol.strip().upper()] = ZERO
+        else:
+            values[symbol.strip().upper()] = positive(value, what)
     return values
 
 

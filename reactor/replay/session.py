@@ -152,7 +152,7 @@ class Session:
         return Filters(
             tick=options.ticks.get(symbol) or config.tick,
             step=options.steps.get(symbol) or config.step,
-            min_quantity=options.min_quantities.get(symbol) or config.min_qty or ZERO,
+            min_quantity=options.min_quantities.get(symbol, config.min_qty or ZERO),
         )
 
     def inputs_for(self, symbol: str, _side: Side) -> Inputs:

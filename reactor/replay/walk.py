@@ -59,7 +59,12 @@ def walk(
     for tape in tapes:
         if len(tapes) > 1:
             pump.place = f"{tape.path.name} line"
+        told = 0
         for first, lines in _split_at_opening(session, tape.batches()):
+            # What the reader left out stands before these lines.
+            for damage in tape.damage[told:]:
+                pump.damaged(damage.line, damage.reason)
+            told = len(tape.damage)
             if pace is None:
                 pump.feed(first, lines, session.take)
             else:
@@ -70,7 +75,7 @@ def walk(
             if progress is not None:
                 progress(bytes_before + tape.bytes_read, lines_read, pump.now_ns)
         bytes_before += tape.bytes_read
-        for damage in tape.damage:
+        for damage in tape.damage[told:]:
             pump.damaged(damage.line, damage.reason)
         pump.skipped += tape.damage_count - len(tape.damage)
 

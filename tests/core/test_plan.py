@@ -388,7 +388,7 @@ RANGES: list[tuple[str, str, list[str], list[str]]] = [
         ["0.0001", "100"],
         ["0", "100.1", "-1"],
     ),
-    ("ladder.clamp_pct", BASE + "[ladder]\nclamp_pct = [{}, 0.1]\n", ["0.0001", "0.1"], ["0"]),
+    ("ladder.clamp_pct", BASE + "[ladder]\nclamp_pct = [{}, 0.1]\n", ["0", "0.1"], ["0.11"]),
     ("ladder.clamp_pct", BASE + "[ladder]\nclamp_pct = [0.1, {}]\n", ["0.1", "5"], ["0.09"]),
 ]
 WHOLE_NUMBERS = {"confirm_ticks", "atr.period"}
@@ -569,12 +569,14 @@ def test_a_wrong_type_is_named_in_the_readers_words(toml: str, message: str) -> 
     assert refusal(toml) == message
 
 
-@pytest.mark.parametrize("name", ["", "-x", "my plan", "a/b", "..", "ü", "x" * 65, "a\\nb"])
+@pytest.mark.parametrize("name", ["", "-x", " x", "x ", "a/b", "..", "[b]", "x" * 65, "a\\nb"])
 def test_a_name_is_fit_for_files_and_tables(name: str) -> None:
     assert refusal(f'name = "{name}"\n' + STOP).startswith("name = ")
 
 
-@pytest.mark.parametrize("name", ["a", "trend_follow", "v1.2-beta", "x" * 64, "2x"])
+@pytest.mark.parametrize(
+    "name", ["a", "trend_follow", "v1.2-beta", "x" * 64, "2x", "my plan", "größer"]
+)
 def test_ordinary_names_are_taken(name: str) -> None:
     assert read(f'name = "{name}"\n' + STOP).name == name
 
@@ -647,7 +649,7 @@ def test_ordinary_names_are_taken(name: str) -> None:
         ),
         (
             BASE + "[ladder]\nclamp_pct = [0.1, 0.05]\n",
-            "ladder.clamp_pct = [0.1, 0.05] must be two rising fractions above 0",
+            "ladder.clamp_pct = [0.1, 0.05] must be two rising fractions from 0, the second above 0",
         ),
         (
             BASE + '[[ladder.rule]]\ninput = "regime"\nop = "=="\nvalue = 3\n',

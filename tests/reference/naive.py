@@ -322,6 +322,9 @@ class Naive:
         if atr is None:
             # reading: without an ATR the governor decides nothing.
             return []
+        if epoch.remaining <= 0:
+            # reading: with everything sent there is nothing to make levels for, and R stays what it was.
+            return []
         if epoch.atr is None:
             epoch.atr = atr
             decide_initial_volatility(epoch, self.terms)

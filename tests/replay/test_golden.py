@@ -207,7 +207,7 @@ REPORTED = (
     (309, "number outside 0 to 4102444800000 - at `$.T`"),
     (336, "Expected `int`, got `str` - at `$.a`"),
     (362, "Expected `str`, got `null` - at `$.s`"),
-    (483, "not JSON"),
+    (483, "not UTF-8"),
     (563, "a second header"),
     (603, 'amount "some"'),
     (643, "entry price 0 of an open position"),

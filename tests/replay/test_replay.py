@@ -723,6 +723,62 @@ def test_raw_trades_count_until_the_first_aggregated_one(desk: Desk) -> None:
     assert [(one["tick"], one["price"]) for one in ran.of("exit")] == [(4, "98.5")]
 
 
+@pytest.mark.parametrize("damage", [{"p": "0"}, {"p": "-1"}, {"p": "1e308"}, {"T": 9 * 10**15}])
+def test_an_aggregated_trade_that_cannot_be_read_silences_no_raw_trades(
+    desk: Desk, damage: dict[str, Any]
+) -> None:
+    lines = [
+        line(0, trade("100", 7_000, 0)),
+        line(1, {**agg("99", 3, 1), **damage}),
+        line(2, trade("98", 7_001, 2)),
+    ]
+    ran = desk.replay(desk.tape(lines), "--plan", desk.plan(), *LONG)
+    assert [(one["tick"], one["price"]) for one in ran.of("exit")] == [(2, "98")]
+    assert ran.summary["skipped"] == 1
+
+
+def test_r_of_a_closed_position_is_what_was_at_risk_when_it_was_closed(desk: Desk) -> None:
+    """The fill comes with the tick that closes the first candles: the ATR they give is not this life's."""
+    plan = desk.plan('[atr]\nperiod = 1\ninterval = "1m"\n[stop]\natr = 1.5\nfallback_pct = 0.01\n')
+    lines = [
+        line(n, agg(price, n + 1, n))
+        for n, price in ((0, "100"), (30, "100.1"), (60, "98"), (120, "97"))
+    ]
+    ran = desk.replay(desk.tape(lines), "--plan", plan, *LONG, "--fill", "next")
+    assert [one["price"] for one in ran.of("exit")] == ["98"]
+    (closed,) = ran.of("closed")
+    assert (closed["realized"], closed["r_multiple"]) == ("-3", "-3")
+
+
+def test_nor_does_the_last_rungs_fill_come_with_another_r(desk: Desk) -> None:
+    plan = desk.plan(
+        '[atr]\nperiod = 1\ninterval = "1m"\n[stop]\natr = 1.5\nfallback_pct = 0.01\n'
+        "[[targets]]\nr = 2\nclose = 1.0\n"
+    )
+    lines = [
+        line(n, agg(price, n + 1, n))
+        for n, price in ((0, "100"), (30, "100.1"), (60, "102"), (120, "103"))
+    ]
+    ran = desk.replay(desk.tape(lines), "--plan", plan, *LONG, "--fill", "next")
+    (closed,) = ran.of("closed")
+    assert (closed["reason"], closed["realized"], closed["r_multiple"]) == ("take_profit", "3", "3")
+
+
+def test_no_smallest_quantity_may_be_written_as_zero(desk: Desk) -> None:
+    plan = desk.plan(STOP_1 + "[[targets]]\npct = 0.01\nclose = 0.5\n")
+    config = desk.folder / "reactor.toml"
+    config.write_text('[symbols.BTCUSDT]\nmin_qty = "0.9"\n')
+    said = {}
+    options: list[tuple[str, ...]] = [(), ("--min-qty", "BTCUSDT=0"), ("--min-qty", "btcusdt=0.0")]
+    for given in options:
+        ran = desk.replay(
+            desk.tape(ticks("100", "101")), "--plan", plan, *LONG, "--config", config, *given
+        )
+        said[given] = [(one["quantity"], one["remaining"]) for one in ran.of("exit")]
+    # What is written on the command line goes before the configuration.
+    assert list(said.values()) == [[("1", "0")], [("0.5", "0.5")], [("0.5", "0.5")]]
+
+
 def test_contracts_of_the_other_product_are_nobodys_ticks(desk: Desk) -> None:
     lines = [
         line(n, agg(price, n + 1, n, st=st))

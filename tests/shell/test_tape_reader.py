@@ -60,6 +60,28 @@ def all_lines(tape: Tape) -> list[tuple[int, bytes]]:
     return list(tape.lines())
 
 
+class TestLinesThatAreNotUtf8:
+    BAD = b'{"t":1,"c":"market","m":{"e":"aggTrade","s":"BTCUSDT","p":"1","x":"\xff"}}'
+    ACCENTED = '{"t":1,"c":"market","m":{"e":"aggTrade","s":"é"}}'.encode()
+
+    @pytest.mark.parametrize("suffix", SUFFIXES)
+    def test_they_are_damage_even_where_nobody_reads_the_field(
+        self, tmp_path: Path, suffix: str
+    ) -> None:
+        """A decoder that passes over an unknown field does not look into it."""
+        good = message_line(1)
+        lines = [HEADER, good, self.BAD, self.ACCENTED, good, self.BAD, good]
+        path = written(tmp_path, PACK[suffix](b"\n".join(lines) + b"\n"), suffix)
+
+        tape = open_tape(path)
+
+        assert all_lines(tape) == [(2, good), (4, self.ACCENTED), (5, good), (7, good)]
+        assert [(one.line, one.reason) for one in tape.damage] == [
+            (3, "not UTF-8"),
+            (6, "not UTF-8"),
+        ]
+
+
 class TestWholeTapes:
     @pytest.mark.parametrize("suffix", SUFFIXES)
     def test_header_and_lines_come_back_numbered(self, tmp_path: Path, suffix: str) -> None:
