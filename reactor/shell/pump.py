@@ -353,6 +353,8 @@ class Pump:
         elif isinstance(answer, Klines):
             return self._history(answer, t_ns)
         elif isinstance(answer, ExchangeInfo):
+            for unread in answer.malformed:
+                self._unreadable(number, "rest", f"{path}: a contract: {unread.reason}")
             for contract in answer.symbols.values():
                 if isinstance(contract, SymbolFilters):
                     self.filters[contract.symbol] = filters_of(contract)

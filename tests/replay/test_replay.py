@@ -212,6 +212,17 @@ def test_a_fixed_atr_and_filters(desk: Desk) -> None:
     assert [one["quantity"] for one in ran.of("exit")] == ["0.005"]
 
 
+def test_a_contract_that_cannot_be_read_is_told(desk: Desk) -> None:
+    """Its position is rounded by the options then, which nobody would notice."""
+    filters = [{"filterType": "PRICE_FILTER", "tickSize": "x", "minPrice": "1", "maxPrice": "9"}]
+    contract = {"symbol": "BTCUSDT", "status": "TRADING", "filters": filters}
+    info = rest(0, "/fapi/v1/exchangeInfo", {"symbols": [contract]})
+    tape = desk.tape([info, *ticks("100")])
+    ran = desk.replay(tape, "--plan", desk.plan(), *LONG, "--tick", "BTCUSDT=0.5")
+    assert ran.summary["skipped"] == 1
+    assert 'line 2 (rest): /fapi/v1/exchangeInfo: a contract: price "x" is not' in ran.err
+
+
 def test_filters_of_the_tapes_own_exchange_info(desk: Desk) -> None:
     contract = {
         "symbol": "BTCUSDT",
