@@ -7,8 +7,8 @@ from reactor.watch.tables import COLUMNS, clock, position_cells
 from reactor.watch.view import Status
 
 STYLE = (
-    "body{font:14px/1.5 system-ui,sans-serif;margin:2em;color:#222;background:#fff}"
-    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .8em;text-align:left;"
+    "body{font:14px/1.5 system-ui,sans-serif;margin:1.5em;color:#222;background:#fff}"
+    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .55em;text-align:left;"
     "border-bottom:1px solid #ddd;white-space:nowrap}div{overflow-x:auto}.bad{color:#b00020;font-weight:600}.ok{color:#14662a}"
     "@media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}td,th{border-color:#333}"
     ".bad{color:#ff6b7d}.ok{color:#6fcf84}}"

@@ -22,6 +22,9 @@ from reactor.core.hard_stop_values import SECOND_NS, HardStopView
 SURPLUS_MAX_NS: Final = 10 * SECOND_NS
 """How long a replaced hard stop may still stand beside its successor."""
 
+LAG_MAX_NS: Final = 2 * SECOND_NS
+"""How long a hard stop may be behind a stop that moves: it is replaced once a second at most, and that takes its time."""
+
 Evaluator = Literal["live", "missing", "faulted"]
 """Of the engine's machine for this epoch: there and armed, not there, or stopped by a broken invariant."""
 
@@ -52,7 +55,7 @@ class Guarded(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         hard_stop: as the keeper of hard stops says; None where hard stops are switched off.
         sends: whether this run places hard stops at all; a dry run has none to prove.
         trigger: the least that the hard stop's trigger must be worth, None where any will do: a looser one
-            (farther from the price) is no proof.
+            (farther from the price) is no proof, unless it has been so for less than `LAG_MAX_NS`.
     """
 
     symbol: str
@@ -118,7 +121,7 @@ class _Stretch:
 class _Watch:
     """What is remembered of one epoch between looks."""
 
-    __slots__ = ("alarmed_ns", "blind", "epoch", "last", "naked")
+    __slots__ = ("alarmed_ns", "behind_ns", "blind", "epoch", "last", "naked")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
@@ -126,6 +129,15 @@ class _Watch:
         self.blind = _Stretch()
         self.last: tuple[ProtectionState, tuple[str, ...]] | None = None
         self.alarmed_ns: int | None = None
+        self.behind_ns: int | None = None
+
+    def lags(self, *, is_behind: bool, t_ns: int) -> bool:
+        """Whether the hard stop has been behind the stop for longer than it takes to follow."""
+        if not is_behind:
+            self.behind_ns = None
+        elif self.behind_ns is None:
+            self.behind_ns = t_ns
+        return self.behind_ns is not None and t_ns - self.behind_ns >= LAG_MAX_NS
 
 
 class ProofOfProtection:
@@ -199,6 +211,9 @@ class ProofOfProtection:
             watch = self._watches[key] = _Watch(position.epoch)
         blind = self._why_blind(position)
         naked = _why_naked(position) if position.sends else []
+        behind = _why_behind(position) if position.sends else []
+        if watch.lags(is_behind=bool(behind), t_ns=t_ns):
+            naked += behind
         surplus = _why_surplus(position, t_ns)
         watch.naked.look(holds=bool(naked), t_ns=t_ns)
         watch.blind.look(holds=bool(blind), t_ns=t_ns)
@@ -270,10 +285,16 @@ def _why_naked(position: Guarded) -> list[str]:
     reasons: list[str] = []
     if stop.quantity < position.quantity:
         reasons.append(f"the hard stop closes {text(stop.quantity)} of {text(position.quantity)}")
-    least = position.trigger
-    if least is not None and is_tighter(position.side, least, stop.trigger):
-        reasons.append(f"the hard stop triggers at {text(stop.trigger)}, beyond {text(least)}")
     return reasons
+
+
+def _why_behind(position: Guarded) -> list[str]:
+    """That the hard stop triggers too far from the price, if it does."""
+    stop, least = position.hard_stop, position.trigger
+    trigger = None if stop is None else stop.trigger
+    if trigger is None or least is None or not is_tighter(position.side, least, trigger):
+        return []
+    return [f"the hard stop triggers at {text(trigger)}, beyond {text(least)}"]
 
 
 def _why_surplus(position: Guarded, t_ns: int) -> list[str]:

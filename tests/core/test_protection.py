@@ -51,9 +51,7 @@ def stop(**changes: Any) -> HardStopView:
         ({"hard_stop": stop(state="replacing")}, "protected", ""),
         ({"hard_stop": stop(quantity=Decimal("0.4"))}, "naked", "closes 0.4 of 0.5"),
         ({"hard_stop": stop(quantity=Decimal("0.6"))}, "protected", ""),
-        ({"hard_stop": stop(trigger=Decimal("99.4"))}, "naked", "beyond 99.5"),
         ({"hard_stop": stop(trigger=Decimal("99.6"))}, "protected", ""),
-        ({"side": "SHORT", "hard_stop": stop(trigger=Decimal("99.6"))}, "naked", "beyond 99.5"),
         ({"hard_stop": stop(surplus_since_ns=T0 - 10 * SECOND_NS)}, "protected", ""),
         ({"hard_stop": stop(surplus_since_ns=T0 - 11 * SECOND_NS)}, "surplus", "too many"),
         ({"hard_stop": None, "mark_age_ms": None}, "unprotected", "no mark price"),
@@ -66,6 +64,23 @@ def test_what_is_missing_has_a_name(changes: dict[str, Any], state: str, words: 
     assert found.state == state
     assert words in " ".join(found.reasons)
     assert bool(found.reasons) is (state not in {"protected", "watched"})
+
+
+@pytest.mark.parametrize(
+    ("side", "far", "near"), [("LONG", "99.4", "99.6"), ("SHORT", "99.6", "99.4")]
+)
+def test_a_hard_stop_may_be_behind_a_stop_that_moves_for_as_long_as_it_takes_to_follow(
+    side: str, far: str, near: str
+) -> None:
+    proof = ProofOfProtection()
+    behind = guarded(side=side, hard_stop=stop(trigger=Decimal(far)))
+    follows = guarded(side=side, hard_stop=stop(trigger=Decimal(near)))
+    story = [behind, behind, follows, behind, behind, behind, behind, follows]
+    found = [proof.look([one], T0 + n * SECOND_NS)[0] for n, one in enumerate(story)]
+    states = [one.state.value for one in found]
+    assert states == [*["protected"] * 5, "naked", "naked", "protected"]
+    assert "beyond 99.5" in found[5].reasons[0]
+    assert found[-1].naked_seconds_total == 2
 
 
 def test_seconds_are_counted_by_stretch_and_in_all() -> None:
