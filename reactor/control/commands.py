@@ -4,8 +4,10 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -15,11 +17,14 @@ from reactor.control.token import read_token
 from reactor.errors import ConfigError
 
 Subparsers = Any
-DEFAULT_URL: Final = "http://127.0.0.1:8080"
+DEFAULT_FILE: Final = "reactor.toml"
+DEFAULT_PORT: Final = 8080
+DEFAULT_URL: Final = f"http://127.0.0.1:{DEFAULT_PORT}"
 NOT_READY: Final = 1
 
 WHERE = """
-Where: --url or --socket, else REACTOR_HTTP_URL or REACTOR_HTTP_SOCKET, else the port in REACTOR_HTTP_PORT or 8080.
+Where: --url or --socket, else REACTOR_HTTP_URL, REACTOR_HTTP_SOCKET or the port in REACTOR_HTTP_PORT, else [http] in the
+file that REACTOR_CONFIG names or in reactor.toml here, else http://127.0.0.1:8080.
 The token: --token-file, else REACTOR_HTTP_TOKEN or REACTOR_HTTP_TOKEN_FILE.
 """
 
@@ -162,13 +167,35 @@ def _parser(
 
 
 def _client(args: argparse.Namespace) -> Client:
-    named = args.socket if args.socket or args.url else os.environ.get("REACTOR_HTTP_SOCKET")
-    # The process's own key, where command and process share an environment, as in a container.
-    port = os.environ.get("REACTOR_HTTP_PORT", "")
-    default = f"http://127.0.0.1:{port}" if port.isdigit() else DEFAULT_URL
-    url = args.url or os.environ.get("REACTOR_HTTP_URL") or default
+    url, unix_socket = _where(args, os.environ)
     token = read_token(os.environ, token_file=args.token_file)
-    return Client(url=url, unix_socket=named or None, token=token)
+    return Client(url=url, unix_socket=unix_socket, token=token)
+
+
+def _where(args: argparse.Namespace, variables: Mapping[str, str]) -> tuple[str, str | None]:
+    """URL, and the Unix socket where that counts instead: what is said here, then the process's own configuration."""
+    if args.socket or args.url:
+        return args.url or DEFAULT_URL, args.socket
+    url, unix_socket = variables.get("REACTOR_HTTP_URL"), variables.get("REACTOR_HTTP_SOCKET")
+    if unix_socket or url:
+        return url or DEFAULT_URL, unix_socket
+    http = _http_table(Path(variables.get("REACTOR_CONFIG") or DEFAULT_FILE))
+    port = variables.get("REACTOR_HTTP_PORT") or http.get("port") or DEFAULT_PORT
+    if "REACTOR_HTTP_PORT" not in variables and isinstance(http.get("socket"), str):
+        return DEFAULT_URL, http["socket"]
+    host = variables.get("REACTOR_HTTP_HOST") or http.get("host") or "127.0.0.1"
+    # One that listens everywhere listens here, too.
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - it is not listened on
+    return f"http://{host}:{port}", None
+
+
+def _http_table(path: Path) -> dict[str, Any]:
+    """`[http]` of the configuration; a file that is none is the process's to complain about."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("http")
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return table if isinstance(table, dict) else {}
 
 
 def _status(args: argparse.Namespace) -> int:

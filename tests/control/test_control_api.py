@@ -17,7 +17,7 @@ from watched import Watched, an_exit, guarded, position, protection
 from reactor.audit import AlarmRaised, HardStopChanged, LinkChanged
 from reactor.cli import _Parser
 from reactor.config import HttpConfig
-from reactor.control import api, commands
+from reactor.control import api, client, commands
 from reactor.control.api import ControlServer
 from reactor.control.steering import SayPolicy
 from reactor.core.decisions import Side
@@ -454,6 +454,45 @@ def test_by_socket_and_with_a_token(
     with pytest.raises(ConfigError, match="nothing listens at"):
         command("status", "--socket", str(path))
     capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("variables", "file", "where"),
+    [
+        ({}, "", "http://127.0.0.1:8080"),
+        ({}, "[http]\nport = 9000", "http://127.0.0.1:9000"),
+        ({}, '[http]\nhost = "0.0.0.0"\nport = 9000', "http://127.0.0.1:9000"),
+        ({}, '[http]\nhost = "::"', "http://::1:8080"),
+        ({}, '[http]\nsocket = "/run/s"', "/run/s"),
+        ({}, "[http]\nport = 0", "http://127.0.0.1:8080"),
+        ({}, "no toml", "http://127.0.0.1:8080"),
+        ({}, "http = 3", "http://127.0.0.1:8080"),
+        ({"REACTOR_HTTP_PORT": "9001"}, "[http]\nport = 9000", "http://127.0.0.1:9001"),
+        ({"REACTOR_HTTP_SOCKET": "/run/t"}, "[http]\nport = 9000", "/run/t"),
+        ({"REACTOR_HTTP_URL": "http://x:1"}, "[http]\nport = 9000", "http://x:1"),
+        ({"REACTOR_CONFIG": "other.toml"}, "[http]\nport = 9000", "http://127.0.0.1:9002"),
+    ],
+)
+def test_a_process_is_found_where_its_configuration_puts_it(
+    variables: dict[str, str],
+    file: str,
+    where: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("reactor.toml").write_text(file)
+    Path("other.toml").write_text("[http]\nport = 9002")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    def ask(self: client.Client, *_: object) -> tuple[int, bytes]:
+        raise BadInputError(f"asked {self.where}")
+
+    monkeypatch.setattr(client.Client, "ask", ask)
+    with pytest.raises(BadInputError) as caught:
+        command("status")
+    assert str(caught.value) == f"asked {where}"
 
 
 @pytest.mark.parametrize("url", ["https://x", "nonsense", "http://", "http://[::1"])
