@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from reactor.bench.latency_exchange import bench_symbols
 from reactor.errors import ConfigError
 
-Who = Literal["product", "floor", "count"]
+Who = Literal["product", "floor", "count", "other"]
 
 COMPILERS: Final = ("cc", "gcc", "clang")
 KEY, SECRET = "sim-key", "sim-secret"  # the simulator's own, which are no secret
@@ -207,17 +207,24 @@ class StandIn:
             self.until_connected(0b11000)
         return floor.pid
 
+    def connected(self) -> int:
+        """What is connected: market 1, private 2, orders 4, the floor's 8 and 16, the counter 32.
+
+        Another client's: market 64, private 128, orders 256.
+        """
+        return int(self._ask("who")[0][0])
+
     def until_connected(self, bits: int) -> None:
-        """Waits until these are connected: market 1, private 2, orders 4, the floor's 8 and 16, the counter 32."""
+        """Waits until all of these are; see `connected`."""
         end_s = time.monotonic() + READY_S
-        while int(self._ask("who")[0][0]) & bits != bits:
+        while self.connected() & bits != bits:
             if time.monotonic() > end_s:
                 raise ConfigError("the program to be measured did not connect to the stand-in")
             time.sleep(0.02)
 
-    def first_ticks(self) -> None:
-        """One quiet tick of every symbol to the product."""
-        self._ask("tick product")
+    def first_ticks(self, who: Who = "product") -> None:
+        """One quiet tick of every symbol."""
+        self._ask(f"tick {who}")
 
     def run(self, who: Who, pattern: Pattern, count: int, *, pid: int) -> Pass:
         """Sends ticks until so many should have made an order."""

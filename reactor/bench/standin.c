@@ -27,13 +27,17 @@
 #include <unistd.h>
 
 enum { CONNECTIONS_MAX = 64, IN_MAX = 1 << 18, OUT_MAX = 1 << 17, SYMBOLS_MAX = 512, NAME_MAX_ = 32 };
-enum role { HTTP, BACKEND, MARKET, PUBLIC, PRIVATE, API, FLOOR_MARKET, FLOOR_API, COUNT_MARKET };
+enum role {
+  HTTP, BACKEND, MARKET, PUBLIC, PRIVATE, API, FLOOR_MARKET, FLOOR_API, COUNT_MARKET,
+  OTHER_MARKET, OTHER_PRIVATE, OTHER_API /* another client's, below /other */
+};
 
 struct connection {
   int fd;
   enum role role;
   void *tls;
   int peer; /* of a tunnel; -1 for none */
+  int plain; /* ticks without the stream's name around them: a single stream's socket */
   size_t filled;
   int64_t read_ns;
   char in[IN_MAX];
@@ -156,7 +160,7 @@ static int add(int fd, enum role role, void *tls) {
     if (!open_[i]) {
       struct connection *c = malloc(sizeof *c);
       if (!c) die("malloc");
-      c->fd = fd, c->role = role, c->tls = tls, c->peer = -1, c->filled = 0;
+      c->fd = fd, c->role = role, c->tls = tls, c->peer = -1, c->plain = 0, c->filled = 0;
       open_[i] = c;
       int one = 1;
       setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -226,6 +230,9 @@ static void say(int i, int opcode, const char *text, size_t size) {
   if (i >= 0 && size + 10 <= sizeof out && write_all(open_[i], out, frame(out, opcode, text, size))) drop(i);
 }
 
+/* Whether the socket that ticks are for has them plain. */
+static int plain;
+
 static size_t tick(char *out, const char *symbol, const char *price) {
   char text[512], lower[NAME_MAX_];
   int64_t id = trade_id++, ms = real_ns() / 1000000;
@@ -236,7 +243,9 @@ static size_t tick(char *out, const char *symbol, const char *price) {
       "{\"stream\":\"%s@aggTrade\",\"data\":{\"e\":\"aggTrade\",\"E\":%lld,\"s\":\"%s\",\"a\":%lld,\"p\":\"%s\","
       "\"q\":\"0.120\",\"nq\":\"0.120\",\"f\":%lld,\"l\":%lld,\"T\":%lld,\"m\":false,\"st\":1}}",
       lower, (long long)ms, symbol, (long long)id, price, (long long)id * 2, (long long)id * 2 + 1, (long long)ms);
-  return frame(out, 1, text, (size_t)size);
+  if (!plain) return frame(out, 1, text, (size_t)size);
+  const char *data = strstr(text, "\"data\":") + 7;
+  return frame(out, 1, data, (size_t)(text + size - 1 - data));
 }
 
 static const char *quiet_price(void) { return trade_id & 1 ? "60000.10" : "60000.20"; }
@@ -251,6 +260,16 @@ static void order_text(char *out, size_t room, const char *client) {
       (long long)order_number, symbols[0], client, (long long)(real_ns() / 1000000));
 }
 
+/* To the user stream: the product's, where it is there. */
+static void tell(const char *text, size_t size) {
+  char whole[4096];
+  int to = find(PRIVATE);
+  if (to < 0) to = find(OTHER_PRIVATE);
+  if (to < 0 || open_[to]->role == PRIVATE || open_[to]->plain) return say(to, 1, text, size);
+  int n = snprintf(whole, sizeof whole, "{\"stream\":\"user\",\"data\":%.*s}", (int)size, text);
+  say(to, 1, whole, (size_t)n);
+}
+
 static void position_event(const char *amount, const char *entry) {
   char text[1024];
   int64_t ms = real_ns() / 1000000;
@@ -259,7 +278,7 @@ static void position_event(const char *amount, const char *entry) {
       "\"cw\":\"100000.00000000\",\"bc\":\"0\"}],\"P\":[{\"s\":\"%s\",\"pa\":\"%s\",\"ep\":\"%s\",\"bep\":\"%s\",\"cr\":\"0\","
       "\"up\":\"0\",\"mt\":\"cross\",\"iw\":\"0\",\"ps\":\"BOTH\",\"ma\":\"USDT\"}]}}",
       (long long)ms, (long long)ms, symbols[0], amount, entry, entry);
-  say(find(PRIVATE), 1, text, (size_t)size);
+  tell(text, (size_t)size);
 }
 
 static void fill_events(const char *client) {
@@ -272,7 +291,7 @@ static void fill_events(const char *client) {
       "\"wt\":\"CONTRACT_PRICE\",\"ot\":\"MARKET\",\"ps\":\"BOTH\",\"cp\":false,\"rp\":\"-40\",\"pP\":false,\"si\":0,\"ss\":0,"
       "\"V\":\"EXPIRE_MAKER\",\"pm\":\"NONE\",\"gtd\":0,\"er\":\"0\"}}",
       (long long)ms, (long long)ms, symbols[0], client, (long long)order_number, (long long)ms, (long long)order_number);
-  say(find(PRIVATE), 1, text, (size_t)size);
+  tell(text, (size_t)size);
   position_event("0", "0");
 }
 
@@ -308,14 +327,14 @@ static void on_text(int i, char *text) {
   char id[64] = "null", client[64] = "", body[1024], answer[2048];
   value_of(text, "\"id\":", id, sizeof id);
   int size;
-  if (c->role == API || c->role == FLOOR_API) {
+  if (c->role == API || c->role == FLOOR_API || c->role == OTHER_API) {
     value_of(text, "\"newClientOrderId\":", client, sizeof client);
     unquote(client);
     take_order(c, client);
     order_text(body, sizeof body, client);
     size = snprintf(answer, sizeof answer, "{\"id\":%s,\"status\":200,\"result\":%s,\"rateLimits\":[]}", id, body);
     say(i, 1, answer, (size_t)size);
-    if (c->role == API) fill_events(client);
+    if (c->role != FLOOR_API) fill_events(client);
   } else {
     const char *result = strstr(text, "LIST_SUBSCRIPTIONS") ? "[]" : "null";
     size = snprintf(answer, sizeof answer, "{\"result\":%s,\"id\":%s}", result, id);
@@ -357,6 +376,7 @@ static void upgrade(int i) {
   char joined[128], accept[64], out[256];
   unsigned char digest[20];
   if (!key) return drop(i);
+  if (c->peer >= 0) open_[c->peer]->peer = -1, drop(c->peer), c->peer = -1;
   key += 18;
   while (*key == ' ') key++;
   int size = snprintf(joined, sizeof joined, "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
@@ -369,7 +389,11 @@ static void upgrade(int i) {
             : !strncmp(path, "/floor/market", 13) ? FLOOR_MARKET
             : !strncmp(path, "/floor/api", 10)   ? FLOOR_API
             : !strncmp(path, "/count", 6)        ? COUNT_MARKET
+            : !strncmp(path, "/other/ws-fapi", 14) ? OTHER_API
+            : !strncmp(path, "/other/private", 14) ? OTHER_PRIVATE
+            : !strncmp(path, "/other", 6)        ? OTHER_MARKET
                                                  : PUBLIC;
+  c->plain = c->role >= OTHER_MARKET && strncmp(path + strcspn(path, " ?"), "?streams=", 9);
   c->filled = 0;
   size = snprintf(out, sizeof out,
       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
@@ -381,10 +405,14 @@ static void on_http(int i) {
   struct connection *c = open_[i];
   c->in[c->filled] = 0;
   char *end = strstr(c->in, "\r\n\r\n");
-  if (c->peer < 0 || !strncmp(c->in, "POST /fapi/v1/order?", 20)) {
+  int order = !strncmp(c->in, "POST /fapi/v1/order?", 20) || !strncmp(c->in, "POST /fapi/v1/order ", 20);
+  int upgrades = strcasestr(c->in, "upgrade: websocket") != NULL; /* perhaps on a connection that had other uses */
+  if (c->peer < 0 || order || upgrades) {
     if (!end) return;
-    if (strcasestr(c->in, "upgrade: websocket")) return upgrade(i);
-    if (!strncmp(c->in, "POST /fapi/v1/order?", 20)) {
+    if (upgrades) return upgrade(i);
+    if (order) {
+      char *length = strcasestr(c->in, "\r\ncontent-length:"); /* some clients put the order into the body */
+      if (length && length < end && c->filled < (size_t)(end + 4 - c->in) + strtoul(length + 17, NULL, 10)) return;
       char client[64] = "", body[1024], out[2048];
       char *at = strstr(c->in, "newClientOrderId=");
       if (at) snprintf(client, sizeof client, "%.*s", (int)strcspn(at + 17, "& \r"), at + 17);
@@ -467,9 +495,8 @@ static int serve(int64_t until_ns, const int64_t *sooner, int lines) {
 }
 
 /* Ticks at a fixed pace, every so-manieth of them one that must make an order. */
-static void run(int product, int count, int64_t gap_ns, int quiet, int before, int after) {
+static void run(enum role role, int count, int64_t gap_ns, int quiet, int before, int after) {
   static char out[OUT_MAX];
-  enum role role = product ? MARKET : FLOOR_MARKET;
   int64_t due_ns = mono_ns(), open_ns = 0, reopen_ns = 3000000;
   int lost = 0;
   int64_t ticks = 0;
@@ -486,6 +513,7 @@ static void run(int product, int count, int64_t gap_ns, int quiet, int before, i
       int to = find(role);
       if (to < 0) { printf("error not connected\n"); return; }
       size_t size = 0;
+      plain = open_[to]->plain;
       if (is_trigger) {
         for (int b = 0; b < before; b++) size += tick(out + size, symbols[0], quiet_price());
         size += tick(out + size, symbols[0], "59600.00");
@@ -500,7 +528,7 @@ static void run(int product, int count, int64_t gap_ns, int quiet, int before, i
       if (order_ns) {
         printf("s %lld %lld %lld %s\n", (long long)(order_ns - sent_ns), (long long)sent_real_ns, (long long)order_real_ns,
                order_client);
-        if (product) open_ns = mono_ns() + reopen_ns;
+        if (role == MARKET) open_ns = mono_ns() + reopen_ns;
       } else lost++;
       if (mono_ns() > due_ns + gap_ns) due_ns = mono_ns();
     }
@@ -509,24 +537,30 @@ static void run(int product, int count, int64_t gap_ns, int quiet, int before, i
   printf("end %d %lld\n", lost, (long long)ticks);
 }
 
-/* As many quiet ticks as fast as they are read, in blocks; done when the last one has been: a ping's answer says so. */
+/* As many quiet ticks as fast as they are read, in blocks; done when the last one has been: a ping's answer says so,
+ * or, of who answers pings before it has looked at what came earlier, the order that one tick more makes. */
 static void flood(enum role role, int64_t count, int block) {
   static char out[OUT_MAX];
   int to = find(role);
   if (to < 0) { printf("error not connected\n"); return; }
+  plain = open_[to]->plain;
   int64_t start_ns = mono_ns();
   for (int64_t done = 0; done < count;) {
     size_t size = 0;
     for (int k = 0; k < block && done < count; k++, done++) size += tick(out + size, symbols[done % symbol_count], quiet_price());
     if (write_all(open_[to], out, size)) { drop(to); printf("error cut\n"); return; }
   }
-  pongs = 0;
-  say(to, 9, "", 0);
-  while (!pongs && mono_ns() < start_ns + 60000000000) {
+  pongs = 0, order_ns = 0;
+  int other = role == OTHER_MARKET;
+  if (other) {
+    if (write_all(open_[to], out, tick(out, symbols[0], "59600.00"))) drop(to);
+  } else
+    say(to, 9, "", 0);
+  while (!(other ? order_ns != 0 : pongs) && mono_ns() < start_ns + 60000000000) {
     int64_t soon = 0;
     serve(mono_ns() + 1000000, &soon, 0);
   }
-  printf(pongs ? "end 0 %lld %lld\n" : "error no answer\n", (long long)count, (long long)(mono_ns() - start_ns));
+  printf((other ? order_ns != 0 : pongs) ? "end 0 %lld %lld\n" : "error no answer\n", (long long)count, (long long)(mono_ns() - start_ns));
 }
 
 /* On the last processor it may use, where there are several: whoever is measured finds another one free. */
@@ -541,7 +575,7 @@ static void stay_on_one_processor(void) {
 }
 
 static enum role role_of(const char *who) {
-  return *who == 'p' ? MARKET : *who == 'f' ? FLOOR_MARKET : COUNT_MARKET;
+  return *who == 'p' ? MARKET : *who == 'f' ? FLOOR_MARKET : *who == 'o' ? OTHER_MARKET : COUNT_MARKET;
 }
 
 static int obey(char *line) {
@@ -549,20 +583,21 @@ static int obey(char *line) {
   long a = 0, b = 0, c = 0, d = 0, e = 0;
   if (sscanf(line, "run %31s %ld %ld %ld %ld %ld", who, &a, &b, &c, &d, &e) == 6) {
     spins = 1;
-    run(*who == 'p', (int)a, b * 1000, (int)c, (int)d, (int)e);
+    run(role_of(who), (int)a, b * 1000, (int)c, (int)d, (int)e);
     spins = 0;
   } else if (sscanf(line, "flood %31s %ld %ld", who, &a, &b) == 3) flood(role_of(who), a, (int)b);
   else if (sscanf(line, "tick %31s", who) == 1) { /* one quiet tick of every symbol: first prices */
     char out[1024];
     int to = find(role_of(who));
     for (int k = 0; k < symbol_count && to >= 0; k++)
-      if (write_all(open_[to], out, tick(out, symbols[k], quiet_price()))) drop(to), to = -1;
+      if (plain = open_[to]->plain, write_all(open_[to], out, tick(out, symbols[k], quiet_price()))) drop(to), to = -1;
     printf("end 0 0\n");
   } else if (!strncmp(line, "open", 4)) position_event("0.1", "60000"), printf("end 0 0\n");
   else if (!strncmp(line, "who", 3)) {
     printf("end %d %d\n",
         (find(MARKET) >= 0) | (find(PRIVATE) >= 0) << 1 | (find(API) >= 0) << 2 | (find(FLOOR_MARKET) >= 0) << 3 |
-            (find(FLOOR_API) >= 0) << 4 | (find(COUNT_MARKET) >= 0) << 5, 0);
+            (find(FLOOR_API) >= 0) << 4 | (find(COUNT_MARKET) >= 0) << 5 | (find(OTHER_MARKET) >= 0) << 6 |
+            (find(OTHER_PRIVATE) >= 0) << 7 | (find(OTHER_API) >= 0) << 8, 0);
   } else if (!strncmp(line, "quit", 4)) return 0;
   else printf("error unknown\n");
   fflush(stdout);
