@@ -9,7 +9,8 @@ from reactor.bench.latency_outcome import Found
 
 WIDTH: Final = 960
 ROW: Final = 64
-LEFT, RIGHT, TOP, BOTTOM = 150, 30, 64, 46
+LEFT, RIGHT, TOP, BOTTOM = 176, 40, 64, 60
+AXIS: Final = "µs from the tick's sending to the order's receipt, logarithmic"
 FLOOR, PRODUCT = "#8a8f98", "#1668c7"
 
 
@@ -32,6 +33,7 @@ def drawn(cases: Sequence[Found]) -> str:
         f'<text x="150" y="44" fill="{PRODUCT}">below: the product</text>',
         '<text x="290" y="44" fill="#555">a bar is the share of orders; ticks mark 50, 90, 99 %</text>',
         *_axis(low, high, height),
+        f'<text x="{(LEFT + WIDTH - RIGHT) // 2}" y="{height - 14}" text-anchor="middle" fill="#555">{AXIS}</text>',
     ]
     for number, case in enumerate(cases):
         middle = TOP + ROW * number + ROW // 2

@@ -66,14 +66,15 @@ class NetworkOutcome(msgspec.Struct, kw_only=True):
 
     Attributes:
         environment: where. `spans`: by what was done, there and over loopback.
-        offset_ms: exchange's clock minus ours. `offset_error_ms`: how well that is known, either way.
+        offset_ms: exchange's clock minus ours. `offset_error_ms`: how well that is known, either way. None where
+            the exchange did not tell its time: nothing is corrected then.
     """
 
     environment: str
     spans: dict[str, Span]
     loopback: dict[str, Span]
-    offset_ms: float
-    offset_error_ms: float
+    offset_ms: float | None
+    offset_error_ms: float | None
 
     def as_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -99,11 +100,14 @@ class NetworkOutcome(msgspec.Struct, kw_only=True):
             times = (span.p50_ms, span.p90_ms, span.max_ms)
             table.add_row(name, *map(_ms, times), str(span.count), _ms(near.p50_ms))
         console.print(table)
-        console.print(
-            f"clock: the exchange's is {self.offset_ms:+.1f} ms from ours, known to"
-            f" {self.offset_error_ms:.1f} ms either way",
-            highlight=False,
-        )
+        if self.offset_ms is None or self.offset_error_ms is None:
+            clock = "clock: the exchange did not tell its time; nothing is corrected by it"
+        else:
+            clock = (
+                f"clock: the exchange's is {self.offset_ms:+.1f} ms from ours, known to"
+                f" {self.offset_error_ms:.1f} ms either way"
+            )
+        console.print(clock, highlight=False)
 
 
 def _ms(value: float | None) -> str:
@@ -137,8 +141,8 @@ def bench_network(
         environment=where.name,
         spans=spans,
         loopback=near,
-        offset_ms=round(time.offset_ms, 3),
-        offset_error_ms=round(time.round_trip_ns / 2e6, 3),
+        offset_ms=round(time.offset_ms, 3) if time.synced_ns else None,
+        offset_error_ms=round(time.round_trip_ns / 2e6, 3) if time.synced_ns else None,
     )
 
 

@@ -128,6 +128,8 @@ def screen(status: Status, *, width: int, decisions_max: int = 8) -> Group:
         parts.append(_decisions_table(status, decisions_max, width=width))
     parts.append(Text())
     parts.append(_links_line(status))
+    if status.latency:
+        parts.append(_latency_line(status, width=width))
     parts += [
         Text(f"  {note.symbol} {note.side} {note.text}".rstrip(), style="yellow")
         for note in status.notes[:5]
@@ -187,6 +189,31 @@ def _links_line(status: Status) -> Text:
     if not status.links:
         text.append("none yet", style="yellow")
     return text
+
+
+LATENCY_STEPS: Final = {
+    "tick_to_wire": "tick to wire",
+    "wire_to_ack": "to answer",
+    "wire_to_fill": "to fill",
+}
+"""Of an order's way, what one line has room for; `--json` and `/metrics` have every step."""
+
+
+def _latency_line(status: Status, *, width: int) -> Text:
+    """How long orders took since the start, usual and worst of a hundred."""
+    found = [
+        f"{words} {_span(status.latency[step].p50_us)} (99 %: {_span(status.latency[step].p99_us)})"
+        for step, words in LATENCY_STEPS.items()
+        if step in status.latency
+    ]
+    text = f"orders   {', '.join(found)}"
+    return Text(text if len(text) <= width else f"{text[: width - 1]}…")
+
+
+def _span(us: float) -> str:
+    return (
+        f"{us:.0f} µs" if us < 1000 else f"{us / 1000:.3g} ms" if us < 1e6 else f"{us / 1e6:.3g} s"
+    )
 
 
 def _number(value: Decimal | None, *, places: int | None = None) -> str:

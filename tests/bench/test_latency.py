@@ -3,16 +3,20 @@
 import hashlib
 import hmac
 import json
+import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import ServerConnection, serve
 
 from reactor.bench import latency, latency_standin
@@ -166,3 +170,67 @@ def test_the_stand_in_stamps_every_order_of_the_floor(tmp_path: Path) -> None:
     assert all(sample.receipt_ns > 0 for sample in run.samples)
     assert len({sample.client_id for sample in run.samples}) == 8
     assert flood.ticks == 500
+
+
+@needs_compiler
+def test_another_client_has_sockets_and_orders_of_its_own(tmp_path: Path) -> None:
+    """Ticks plain or with the stream's name, as the address says; orders in a query, a body, or a frame."""
+    with open_standin(tmp_path) as standin:
+        here = f"127.0.0.1:{standin.port}"
+        for path, named in (
+            ("stream?streams=btcusdt@aggTrade", True),
+            ("ws/btcusdt@aggTrade", False),
+        ):
+            with connect(f"ws://{here}/other/{path}") as market:
+                standin.first_ticks("other")
+                tick = json.loads(market.recv(timeout=10))
+                assert ("stream" in tick) is named
+                assert (tick["data"] if named else tick)["p"].startswith("60000.")
+        with (
+            connect(f"ws://{here}/other/ws-fapi/v1") as orders,
+            connect(f"ws://{here}/other/private/stream?streams=key") as user,
+            connect(f"ws://{here}/other/ws/btcusdt@aggTrade") as market,
+        ):
+            assert standin.connected() & 0b111000000 == 0b111000000
+            ways = (
+                lambda: _over_frames(orders),
+                lambda: _over_http(here, "?newClientOrderId=b&quantity=1", ""),
+                lambda: _over_http(here, "", "newClientOrderId=c&quantity=1"),
+            )
+            for way, client_id in zip(ways, "abc", strict=True):
+                asked = threading.Thread(target=_order_at, args=(market, "59600.00", way))
+                asked.start()
+                run = standin.run("other", Pattern(gap_us=1000, quiet=2), 1, pid=os.getpid())
+                asked.join()
+                assert [sample.client_id for sample in run.samples] == [client_id]
+                told = json.loads(user.recv(timeout=10))
+                assert told["data"]["o"]["c"] == client_id
+                user.recv(timeout=10)  # the position's change
+            asked = threading.Thread(target=_order_at, args=(market, "59600.00", ways[0]))
+            asked.start()
+            flood = standin.flood("other", 300, pid=os.getpid())
+            asked.join()
+            assert flood.ticks == 300
+
+
+def _order_at(market: ClientConnection, price: str, way: Callable[[], None]) -> None:
+    while json.loads(market.recv(timeout=30))["p"] != price:
+        pass
+    way()
+
+
+def _over_frames(orders: ClientConnection) -> None:
+    orders.send('{"id":"1","method":"order.place","params":{"newClientOrderId":"a"}}')
+    assert json.loads(orders.recv(timeout=10))["result"]["clientOrderId"] == "a"
+
+
+def _over_http(here: str, query: str, body: str) -> None:
+    """Head and body in writes of their own, as some clients do."""
+    host, _, port = here.partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as stream:
+        stream.sendall(
+            f"POST /fapi/v1/order{query} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        )
+        time.sleep(0.02)
+        stream.sendall(body.encode())
+        assert b'"clientOrderId":"' in stream.recv(4096)

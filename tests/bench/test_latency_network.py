@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from threading import Event, Thread
 
 import pytest
+from rich.console import Console
 
 from reactor.bench import network
 from reactor.bench.network import bench_network
@@ -74,3 +75,13 @@ def test_without_keys_and_exchange_each_line_says_why(monkeypatch: pytest.Monkey
 def test_an_unknown_environment_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown"):
         bench_network(name="paper")
+
+
+def test_a_clock_that_was_not_told_is_not_said_to_agree(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("BINANCE_API_KEY", raising=False)
+    outcome = bench_network(name="sim:http://127.0.0.1:1", rounds=1, beside_loopback=False)
+    assert outcome.offset_ms is None
+    outcome.print(Console(width=100))
+    assert "did not tell its time" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from rich.console import Console
-from watched import Watched, an_exit, guarded, position, protection
+from watched import Watched, an_exit, answer, guarded, order, position, protection
 
 from reactor.audit import AlarmRaised, Decided, Degraded, LinkChanged, SourceChanged
 from reactor.core.decisions import StopKind, StopMoved
@@ -163,3 +163,17 @@ async def test_a_terminal_that_goes_away_ends_the_table_and_nothing_else() -> No
     task = await shown(Console(file=Gone(), width=80))
     async with asyncio.timeout(10):
         await task
+
+
+@pytest.mark.parametrize("width", [40, 120])
+def test_how_long_orders_took_is_told_once_there_was_one(width: int) -> None:
+    watched = Watched()
+    guarded(watched)
+    assert "orders   " not in drawn(watched, width)
+    watched.tell(order(t_sent_ns=watched.clock.now_ns()))
+    watched.tell(answer(), after_s=0.004)
+    (line,) = [line for line in drawn(watched, width).splitlines() if line.startswith("orders   ")]
+    assert "tick to wire" in line
+    assert len(line) <= width
+    if width > 100:
+        assert "to answer" in line
