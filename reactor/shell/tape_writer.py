@@ -128,7 +128,9 @@ class TapeWriter:
         r"""Record one message.
 
         A valid JSON message is kept byte for byte, but for credentials and for line breaks between
-        its tokens, which become spaces. Anything else (a cut frame, plain text, binary) is kept as
+        its tokens, which become spaces. One that has other bytes than UTF-8 in its texts keeps its form,
+        with U+FFFD for them: a decoder that passed over such a text has decided on the rest, and from the
+        tape it has to be decided again. Anything else (a cut frame, plain text, binary) is kept as
         a JSON string, bytes that are not UTF-8 as `\xNN`: it reads back as a line whose frame is
         no object.
 
@@ -223,7 +225,7 @@ class TapeWriter:
 
     def _cleaned(self, message: bytes, channel: str) -> bytes:
         if not message.isascii() and not _is_utf8(message):
-            message = _as_json_string(message)
+            message = message.decode(errors="replace").encode()
         if message.find(b"\n") >= 0:
             message = message.replace(b"\n", b" ")
         if may_hold_secret(message, channel):
