@@ -8,6 +8,7 @@ import pytest
 from swept import MINUTE_NS, replay_told, replayed, sweep, tick_walk, told
 
 from reactor.replay.options import AskedPosition
+from reactor.sweep.desk import WITHOUT_ATR
 from reactor.sweep.study import Study
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -25,6 +26,10 @@ def agree(found: Study, files: list[Path], **more: Any) -> int:
         played = found.desk.play_all(combination.plan)
         for column in range(number % 2, len(found.entries), len(found.entries) // REPLAYS_MAX + 1):
             entry = found.entries[column]
+            if found.results[number, column]["state"] == WITHOUT_ATR:
+                # A base plan beside the grid, which was not ready yet: it was not played to its end.
+                assert combination.is_extra
+                continue
             lines = replayed(files, found, number, entry, **more)
             assert told(played[entry]) == replay_told(lines), (combination.values, entry)
             closed = [line for line in lines if line["type"] == "closed"]
