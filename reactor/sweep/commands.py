@@ -221,7 +221,7 @@ def _asked(args: argparse.Namespace) -> "Asked":
         ladder=parse.ladder_inputs(args.input),
         ticks=parse.by_symbol(args.tick, "--tick"),
         steps=parse.by_symbol(args.step, "--step"),
-        min_quantities=parse.by_symbol(args.min_qty, "--min-qty"),
+        min_quantities=parse.by_symbol(args.min_qty, "--min-qty", zero_is_none=True),
         fills=Fills(args.fill),
         share=share,
         embargo_ns=0 if args.embargo is None else duration_ns(args.embargo, "--embargo", least=0),

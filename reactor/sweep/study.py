@@ -202,7 +202,9 @@ def _tracks(
         symbol: Filters(
             tick=one.tick or filters.get(symbol, Filters()).tick,
             step=one.step or filters.get(symbol, Filters()).step,
-            min_quantity=one.min_quantity or filters.get(symbol, Filters()).min_quantity,
+            min_quantity=asked.min_quantities.get(
+                symbol, filters.get(symbol, Filters()).min_quantity
+            ),
         )
         for symbol, one in filters_by_symbol(asked.ticks, asked.steps, asked.min_quantities).items()
     }
