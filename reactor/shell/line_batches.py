@@ -18,6 +18,7 @@ def line_batches(
     *,
     report: Callable[[int, str], None],
     tail_is_complete: Callable[[bytes], bool],
+    utf8: bool = False,
 ) -> Generator[tuple[int, list[bytes]]]:
     r"""Split chunks into batches of lines, without their newlines (`\n` or `\r\n`).
 
@@ -29,6 +30,8 @@ def line_batches(
             where a damaged stream ends.
         tail_is_complete: asked about a last line that has no newline; if it says no, the line is
             reported instead of handed out.
+        utf8: whether lines that are not UTF-8 are reported and left out. Decoders that pass over a
+            field would not notice.
 
     Yields:
         The number of the batch's first line (the file's first is 1) and its lines in a row.
@@ -67,8 +70,12 @@ def line_batches(
                 start = first_end + 1
         if start <= end:
             carry.append(chunk[start:end])
-            lines = _split(b"".join(carry))
-            if b"" in lines:
+            block = b"".join(carry)
+            lines = _split(block)
+            # Nearly every block is plain ASCII; to look at it whole costs next to nothing.
+            if utf8 and not block.isascii():
+                yield from _runs_in_utf8(number, lines, report)
+            elif b"" in lines:
                 yield from _runs_without_blanks(number, lines)
             else:
                 yield number, lines
@@ -80,7 +87,10 @@ def line_batches(
         report(number, damage or f"longer than {LINE_BYTES_MAX >> 20} MiB")
         return
     if tail and tail_is_complete(tail):
-        yield number, [tail]
+        if utf8:
+            yield from _runs_in_utf8(number, [tail], report)
+        else:
+            yield number, [tail]
         number += 1
         tail = b""
     if damage is not None:
@@ -93,6 +103,27 @@ def _split(block: bytes) -> list[bytes]:
     if block.find(b"\r") >= 0:
         block = block.replace(b"\r\n", b"\n").removesuffix(b"\r")
     return block.split(b"\n")
+
+
+def _runs_in_utf8(
+    number: int, lines: list[bytes], report: Callable[[int, str], None]
+) -> Iterator[tuple[int, list[bytes]]]:
+    start = 0
+    for index, line in enumerate(lines):
+        if line.isascii() or _is_utf8(line):
+            continue
+        yield from _runs_without_blanks(number + start, lines[start:index])
+        report(number + index, "not UTF-8")
+        start = index + 1
+    yield from _runs_without_blanks(number + start, lines[start:])
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _runs_without_blanks(number: int, lines: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:

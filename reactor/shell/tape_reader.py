@@ -78,31 +78,10 @@ class Tape:
         with closing(_batches_with_header(self.path, self)) as batches:
             for first_line, lines in batches:
                 if len(lines) > 1:
-                    yield from self._in_utf8(first_line + 1, lines[1:])
+                    yield first_line + 1, lines[1:]
                 break
-            for first_line, lines in batches:
-                yield from self._in_utf8(first_line, lines)
+            yield from batches
         self._bytes_read = self._size_bytes
-
-    def _in_utf8(self, first_line: int, lines: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-        """Leaves out lines that are not UTF-8: decoders that pass over a field do not notice.
-
-        A batch is looked at as one; nearly every one is plain ASCII, which costs next to nothing.
-        """
-        if b"".join(lines).isascii():
-            yield first_line, lines
-            return
-        run: list[bytes] = []
-        for number, line in enumerate(lines, first_line):
-            if line.isascii() or _is_utf8(line):
-                run.append(line)
-                continue
-            if run:
-                yield number - len(run), run
-                run = []
-            self.report_damage(number, "not UTF-8")
-        if run:
-            yield first_line + len(lines) - len(run), run
 
     def opened(self, file: BinaryIO) -> None:
         """Told by the reader which file its position is asked of."""
@@ -124,14 +103,6 @@ class Tape:
                     self.report_damage(number, str(error))
                     continue
                 yield number, line
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def open_tape(path: Path) -> Tape:
@@ -179,6 +150,7 @@ def _batches_with_header(path: Path, tape: Tape) -> Generator[tuple[int, list[by
             decompressed_chunks(path, opened=tape.opened),
             report=tape.report_damage,
             tail_is_complete=is_whole_json,
+            utf8=True,
         )
     except OSError as error:
         raise TapeError(f"{path}: cannot be read: {error.strerror or error}") from None
