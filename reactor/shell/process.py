@@ -473,6 +473,8 @@ class LiveProcess:
         self._notes[kind] += 1
         count = self._notes[kind]
         if count == 10 ** (len(str(count)) - 1):
+            # The pump names the lines of tapes; what is live has no number.
+            text = text.removeprefix("line 0").lstrip(": ")
             self.audit.publish(Noted(kind=kind, text=text, count=count), t_ns=self._clock.now_ns())
 
     # What is asked ----------------------------------------------------------------------------

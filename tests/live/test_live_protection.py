@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from virtual import Story, World, play
 
-from reactor.audit import AlarmRaised, HardStopChanged, ProtectionChanged
+from reactor.audit import AlarmRaised, HardStopChanged, Noted, ProtectionChanged
 from reactor.sim.faults import FaultRule
 
 T = TypeVar("T")
@@ -89,3 +89,4 @@ def test_an_alarm_of_silence_ends_with_it(tmp_path: Path) -> None:
     assert silences
     ends = {one.key: one.resolved for one in silences}
     assert all(ends.values()), ends
+    assert [one.text for _, one in told(world, Noted)] == ["market silent"]
