@@ -145,7 +145,7 @@ def drawn(seed: int, folder: Path, *, seconds: float = 100.0) -> Story:
     chance = random.Random(seed)
     scenario = SCENARIOS[seed % len(SCENARIOS)]
     hedge = chance.random() < 0.4
-    names = chance.sample(sorted(FAULTS), k=chance.choice((1, 1, 2)))
+    names = chance.sample(sorted(FAULTS), k=chance.choice((1, 1, 2, 3)))
     plans = chance.sample(PLANS, k=2)
     tables: dict[str, Any] = {
         "plan": plans[0],
@@ -156,7 +156,10 @@ def drawn(seed: int, folder: Path, *, seconds: float = 100.0) -> Story:
         tables["mode"] = "dry_run"
     restarts: list[tuple[float, bool]] = []
     if chance.random() < 0.35:
-        restarts = [(chance.uniform(1, seconds / 2), chance.random() < 0.5) for _ in range(2)]
+        times = chance.choice((2, 2, 6))
+        restarts = [
+            (chance.uniform(0.2, seconds / times), chance.random() < 0.5) for _ in range(times)
+        ]
     latency_s = chance.choice(((0.0, 0.0), (0.001, 0.02), (0.02, 0.4)))
 
     async def act(world: World) -> None:

@@ -386,15 +386,43 @@ def test_a_dry_run_with_a_key_that_is_refused_says_so(tmp_path: Path) -> None:
         )
 
 
-def test_exits_under_our_name_that_we_never_sent_are_a_second_process(tmp_path: Path) -> None:
+def second_instances(world: World) -> list[str]:
+    return [
+        event.what.text
+        for event in world.events
+        if isinstance(event.what, AlarmRaised) and event.what.kind == "second_instance"
+    ]
+
+
+def test_a_hard_stop_under_our_name_that_we_never_placed_is_a_second_process(
+    tmp_path: Path,
+) -> None:
+    """It shows as soon as the second one starts, before a rung is sold by both."""
     heard: list[bytes] = []
 
-    def alarms(world: World) -> list[str]:
-        return [
-            event.what.text
-            for event in world.events
-            if isinstance(event.what, AlarmRaised) and event.what.kind == "second_instance"
-        ]
+    async def act(world: World) -> None:
+        world.price("BTCUSDT", "80000")
+        world.open("BTCUSDT", "0.5")
+        await asyncio.sleep(20)
+        guard = world.process.guard
+        guard.on_private.append(lambda message, _: heard.append(message))
+        world.price("BTCUSDT", "80200")
+        await asyncio.sleep(5)
+        assert not second_instances(world), "our own moves"
+        placed = [one for one in heard if b'"X":"NEW"' in one and b"ALGO_UPDATE" in one]
+        (ours, *_) = placed
+        client_id = msgspec.json.decode(ours)["o"]["caid"]
+        guard.private(
+            ours.replace(client_id.encode(), (client_id[:16] + "0009" + client_id[20:]).encode())
+        )
+
+    world = play(Story(act=act, folder=tmp_path, scenario="still", tables=PLAN))
+    (text,) = second_instances(world)
+    assert "another process of the same instance name places hard stops" in text
+
+
+def test_exits_under_our_name_that_we_never_sent_are_a_second_process(tmp_path: Path) -> None:
+    heard: list[bytes] = []
 
     async def act(world: World) -> None:
         world.price("BTCUSDT", "80000")
@@ -405,10 +433,10 @@ def test_exits_under_our_name_that_we_never_sent_are_a_second_process(tmp_path: 
         world.price("BTCUSDT", "79800")
         await asyncio.sleep(5)
         (sent,) = exits(world)
-        assert not alarms(world), "our own"
+        assert not second_instances(world), "our own"
         ours = next(message for message in heard if sent.order_id.encode() in message)
         guard.private(ours.replace(sent.order_id.encode(), (sent.order_id[:-1] + "7").encode()))
 
     world = play(Story(act=act, folder=tmp_path, scenario="still", tables=PLAN))
-    (text,) = alarms(world)
+    (text,) = second_instances(world)
     assert "another process of the same instance name" in text
