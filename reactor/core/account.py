@@ -23,6 +23,7 @@ from reactor.core.account_trades import (
     Trade,
     first_of_life,
     held,
+    is_of_earlier_life,
     profit,
     reduced_side,
     reduces_surely,
@@ -110,7 +111,7 @@ class AccountBook(AccountKnowledge):
                 for trade in missed
                 if trade.t_event_ms <= t_event_ms and t_ns - trade.t_ns < MISSED_KEPT_NS
             ]
-            self._end_unseen(key, first_of_life(amount, trades), newest_ms, t_ns, out)
+            self._end_unseen(key, amount, trades, newest_ms, t_ns, out)
         self._amounts[key] = (amount, entry)
         flips = position_side == "BOTH" and amount != 0
         for side in sides(position_side):
@@ -258,7 +259,8 @@ class AccountBook(AccountKnowledge):
     def _end_unseen(
         self,
         key: RowKey,
-        first: Trade | None,
+        amount: Decimal,
+        trades: Sequence[Trade],
         newest_ms: int | None,
         t_ns: int,
         out: list[Decision],
@@ -267,11 +269,13 @@ class AccountBook(AccountKnowledge):
 
         Args:
             key: which position.
-            first: the trade that began its present life, where the fills reach back to it.
+            amount: of it, signed.
+            trades: its fills up to now, oldest first.
             newest_ms: the exchange's time of the last report before this one; None in a process that had none.
             t_ns: receive time.
             out: where decisions go.
         """
+        first = first_of_life(amount, trades)
         if first is None:
             return
         symbol, position_side = key
@@ -280,7 +284,14 @@ class AccountBook(AccountKnowledge):
             since_ms = newest_ms
             if since_ms is None and machine is not None:
                 since_ms = machine.opened_ns // 1_000_000 + CLOCKS_MS
-            if since_ms is None or first.t_event_ms <= since_ms:
+            if since_ms is None:
+                continue
+            is_certain = (
+                newest_ms is None
+                and machine is not None
+                and is_of_earlier_life(machine, first, trades)
+            )
+            if first.t_event_ms <= since_ms and not is_certain:
                 continue
             if self._holds(symbol, side, position_side):
                 self._end(symbol, side, None, t_ns, out)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from reactor.core.decisions import Reason, Side
-from reactor.core.exact import ZERO, multiply, subtract
+from reactor.core.exact import ZERO, add, divide, multiply, subtract
 from reactor.core.machine import Machine
 
 
@@ -98,3 +99,36 @@ def first_of_life(amount: Decimal, trades: Sequence[Trade]) -> Trade | None:
             return trade
         after = before
     return None
+
+
+ENTRY_SHARE: Final = Decimal("1e-6")
+"""How far an average entry that is computed may lie from the one that the exchange rounded, as a share of it."""
+
+
+def is_of_earlier_life(machine: Machine, first: Trade, trades: Sequence[Trade]) -> bool:
+    """Whether an epoch is surely older than a life of its position, whatever the clocks say.
+
+    Args:
+        machine: of the epoch.
+        first: the trade that began the life.
+        trades: of the position side, oldest first, none missing from `first` on.
+
+    Returns:
+        True where an order of the epoch was filled before that life began, or where the average entry that
+        is known of the epoch is none that this life ever had.
+    """
+    begun = trades.index(first)
+    if any(machine.orders.has_sent(trade.order_id) for trade in trades[:begun]):
+        return True
+    size = entry = ZERO
+    for trade in trades[begun:]:
+        if trade.buys != first.buys:
+            size = max(ZERO, subtract(size, trade.quantity))
+            continue
+        # A trade that flips opens with less than its quantity, at its own price all the same.
+        cost = add(multiply(size, entry), multiply(trade.quantity, trade.price))
+        size = add(size, trade.quantity)
+        entry = divide(cost, size)
+        if subtract(entry, machine.entry).copy_abs() <= multiply(ENTRY_SHARE, machine.entry):
+            return False
+    return True

@@ -170,6 +170,10 @@ class Orders:
         """Whether the exchange is being asked what became of an order, or of the position."""
         return self.state in {State.REDUCING_UNKNOWN, State.CLOSING_UNKNOWN, State.SETTLING}
 
+    def has_sent(self, order_id: str) -> bool:
+        """Whether an exit of this epoch had this id, as far as remembered."""
+        return order_id in self._sent
+
     @property
     def available(self) -> Decimal:
         """What is open less what a partial exit in flight may still take."""

@@ -160,11 +160,18 @@ def test_the_first_fill_of_a_positions_present_life(
     assert found is (None if first is None else rows[first])
 
 
-def missed(session: Session, second: float, amount: str, *trades: Trade, row: str = "BOTH") -> None:
+def missed(
+    session: Session,
+    second: float,
+    amount: str,
+    *trades: Trade,
+    row: str = "BOTH",
+    entry: str = "100",
+) -> None:
     """The fills since then, and the snapshot that they explain, asked for in one go."""
     t_ns = START_NS + round(second * SECOND_NS)
     session.book.on_missed([msgspec.structs.replace(one, t_ns=t_ns) for one in trades])
-    session.report(second, amount, row=row, snapshot=True, profit_so_far=None)
+    session.report(second, amount, row=row, entry=entry, snapshot=True, profit_so_far=None)
 
 
 def test_a_position_that_was_closed_and_opened_again_unseen_is_another_epoch() -> None:
@@ -270,3 +277,57 @@ def test_a_session_adopts_until_it_has_looked_once() -> None:
     later = Session()
     later.book.stop_adopting()
     assert not later.book.adopts
+
+
+# What the clocks cannot tell --------------------------------------------------------------------------
+
+
+def restarted(*, closing: bool) -> Session:
+    """A process that takes up an epoch of 2 @ 100 that opened a moment ago, its close in flight or not."""
+    before = Session()
+    before.report(0, "2")
+    machine = before.engine.positions[SYMBOL, "LONG"]
+    if closing:
+        out: list[Decision] = []
+        machine.orders.want_full(
+            Reason.STOP_LOSS, price=D(95), stop=D(95), t_ns=START_NS, tick=1, out=out
+        )
+    after = Session()
+    after.engine.start_epochs_after(before.engine.epochs)
+    again = restore(state_of(machine), fills=Fills.REPORTED)
+    after.engine.restore(again)
+    after.book.restore(again, position_side="BOTH")
+    return after
+
+
+def ours(session: Session) -> str:
+    full = session.engine.positions[SYMBOL, "LONG"].orders.full
+    assert full is not None
+    return full.exit.order_id
+
+
+def test_what_was_opened_after_our_own_close_is_another_epoch_within_the_same_second() -> None:
+    """Killed as its close was filled; somebody enters again, at the same price even, before it is back."""
+    session = restarted(closing=True)
+    closed = msgspec.structs.replace(trade(0.4, "-2", 8), order_id=ours(session))
+    missed(session, 1.2, "2", trade(-0.1, "2", 7), closed, trade(0.7, "2", 9))
+    assert session.epochs == {"LONG": 2}
+    assert not session.engine.positions[SYMBOL, "LONG"].orders.exiting
+
+
+def test_an_entry_that_its_fills_never_had_is_another_epochs() -> None:
+    session = restarted(closing=False)
+    again = msgspec.structs.replace(trade(0.7, "2", 9), price=D(98))
+    missed(session, 1.2, "2", trade(-0.1, "2", 7), trade(0.4, "-2", 8), again, entry="98")
+    assert session.epochs == {"LONG": 2}
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_the_fills_that_opened_an_epoch_do_not_end_it(closing: bool) -> None:
+    """They come with the list, in parts, and with what was added since; the exchange rounds the entry."""
+    session = restarted(closing=closing)
+    first = msgspec.structs.replace(trade(0.1, "1.5", 7), price=D("99.99999"))
+    second = msgspec.structs.replace(trade(0.1, "0.5", 8), price=D("100.00003"))
+    added = msgspec.structs.replace(trade(0.5, "1", 9), price=D(103))
+    missed(session, 1.2, "3", trade(-5, "-1", 6), first, second, added, entry="101")
+    assert session.epochs == {"LONG": 1}
