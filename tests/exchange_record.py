@@ -166,7 +166,7 @@ class ExchangeRecord:
         if ours is None:
             if algo["X"] == "CANCELED":
                 self.cancelled.append(algo["caid"])
-        elif algo["X"] == "NEW":
+        elif algo["X"] == "NEW" and ours.purpose == "hard_stop":
             place = (ours.position, ours.epoch_number, ours.epoch)
             sign = 1 if algo["S"] == "SELL" else -1
             self._stops[place].append((ours.decision, Decimal(algo["tp"]) * sign))

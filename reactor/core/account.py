@@ -16,7 +16,6 @@ from reactor.core.account_known import (
     NAMING_NS,
     AccountKnowledge,
     Ending,
-    RowContent,
     RowKey,
 )
 from reactor.core.account_trades import (
@@ -34,10 +33,6 @@ from reactor.core.events import PositionReport
 from reactor.core.exact import ZERO, add, multiply, subtract
 from reactor.core.lifecycle import Event
 from reactor.core.machine import Machine
-
-SNAPSHOT_RACE_NS = 1_000_000_000
-"""How long after a report a snapshot row without a time of its own may still be the older of the two: an
-answer takes a round trip, during which the position may have changed."""
 
 CLOCKS_MS = 5_000
 """How far our clock may be behind the exchange's for a trade not to be later than the epoch that it opened."""
@@ -176,36 +171,6 @@ class AccountBook(AccountKnowledge):
                     asked_ns=asked_ns,
                 )
         return out
-
-    def _is_old_news(
-        self, key: RowKey, content: RowContent, t_event_ms: int | None, *, t_ns: int, snapshot: bool
-    ) -> bool:
-        """Whether a report says what was before what is known."""
-        if snapshot and content[:2] == self._amounts.get(key):
-            return False
-        if t_event_ms is None:
-            heard_ns = self._heard_ns.get(key)
-            return heard_ns is not None and t_ns - heard_ns < SNAPSHOT_RACE_NS
-        newest_ms = self._newest_ms.get(key, -1)
-        return t_event_ms < newest_ms or (
-            t_event_ms == newest_ms and content in self._said_at_newest[key]
-        )
-
-    def _holds(self, symbol: str, side: Side, position_side: str) -> bool:
-        """Whether the open epoch of a side is the position that rows of this position side tell of.
-
-        In hedge mode a symbol's BOTH row is always flat, and says nothing about its LONG and SHORT.
-        """
-        return (symbol, side) in self._engine.positions and self._is_row_of(
-            symbol, side, position_side
-        )
-
-    def _is_row_of(self, symbol: str, side: Side, position_side: str) -> bool:
-        """Whether rows of this position side tell of a side: BOTH does not where that has its own row."""
-        owner = self._owners.get((symbol, side))
-        if owner is None:
-            owner = side if self._amounts.get((symbol, side), (ZERO, ZERO))[0] else position_side
-        return owner == position_side
 
     def _tell(self, report: PositionReport, position_side: str, out: list[Decision]) -> None:
         """Passes an open position on to the engine, and keeps the books of its trades."""

@@ -12,8 +12,18 @@ from reactor.core.account_trades import Trade, held, sides
 from reactor.core.decisions import Reason, Side
 from reactor.core.engine import Engine
 from reactor.core.events import PositionReport
+from reactor.core.exact import ZERO
 from reactor.core.machine import Machine
 from reactor.core.management import Management, VirtualPositions
+
+SNAPSHOT_RACE_NS = 1_000_000_000
+"""How long after a report a snapshot row without a time of its own may still be the older of the two: an
+answer takes a round trip, during which the position may have changed."""
+
+FLAT_LAG_NS = 5_000_000_000
+"""How long after a report a snapshot without the position is not believed by itself: such answers lag behind the
+stream, and an epoch that is ended by one forgets its stop and its rungs. A fill that closed it, or a close of our
+own that is under way, makes it credible at once."""
 
 NAMING_NS = 1_000_000_000
 """How long an ended epoch waits for the trade that ended it. They come within milliseconds."""
@@ -211,3 +221,52 @@ class AccountKnowledge:
         full = None if machine is None else machine.orders.full
         changed_ns = self._changed_ns.get((symbol, position_side))
         return full is None or changed_ns is None or changed_ns >= full.exit.t_ns
+
+    # What a report can be of ------------------------------------------------------------------
+
+    def _is_old_news(
+        self, key: RowKey, content: RowContent, t_event_ms: int | None, *, t_ns: int, snapshot: bool
+    ) -> bool:
+        """Whether a report says what was before what is known."""
+        if snapshot and content[:2] == self._amounts.get(key):
+            return False
+        if t_event_ms is None:
+            heard_ns = self._heard_ns.get(key)
+            if heard_ns is None:
+                return False
+            lag_ns = FLAT_LAG_NS if self._is_unexpected(key) else SNAPSHOT_RACE_NS
+            return t_ns - heard_ns < lag_ns
+        newest_ms = self._newest_ms.get(key, -1)
+        return t_event_ms < newest_ms or (
+            t_event_ms == newest_ms and content in self._said_at_newest[key]
+        )
+
+    def _is_unexpected(self, key: RowKey) -> bool:
+        """Whether nothing but a snapshot says that a guarded position is flat."""
+        symbol, position_side = key
+        held_here = [
+            self._engine.positions[symbol, side]
+            for side in sides(position_side)
+            if self._holds(symbol, side, position_side)
+        ]
+        return (
+            bool(held_here)
+            and not self._missed.get(key)
+            and not any(machine.orders.exiting for machine in held_here)
+        )
+
+    def _holds(self, symbol: str, side: Side, position_side: str) -> bool:
+        """Whether the open epoch of a side is the position that rows of this position side tell of.
+
+        In hedge mode a symbol's BOTH row is always flat, and says nothing about its LONG and SHORT.
+        """
+        return (symbol, side) in self._engine.positions and self._is_row_of(
+            symbol, side, position_side
+        )
+
+    def _is_row_of(self, symbol: str, side: Side, position_side: str) -> bool:
+        """Whether rows of this position side tell of a side: BOTH does not where that has its own row."""
+        owner = self._owners.get((symbol, side))
+        if owner is None:
+            owner = side if self._amounts.get((symbol, side), (ZERO, ZERO))[0] else position_side
+        return owner == position_side

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
+from reactor.core.account_known import FLAT_LAG_NS
 from reactor.core.decisions import Side
 from reactor.core.exact import text
 
@@ -236,7 +237,10 @@ def _positions(known: Known, seen: Snapshot, found: list[Difference]) -> None:
                 found.append(_new(Kind.FLIPPED, symbol, side, what, needs={Need.TRADES}))
             else:
                 what = f"{text(ours.quantity)} was closed"
-                found.append(_new(Kind.CLOSED, symbol, side, what, needs={Need.TRADES}))
+                wanted = {Need.TRADES}
+                if ours.heard_ns > seen.asked_ns - FLAT_LAG_NS:
+                    wanted.add(Need.AGAIN)  # Without a fill that says so it is not believed yet.
+                found.append(_new(Kind.CLOSED, symbol, side, what, needs=wanted))
         elif ours is not None:
             _sizes(symbol, side, ours, theirs, found)
         elif hedge or (symbol, _other(side)) not in known.positions:

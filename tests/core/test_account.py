@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from core.story import SECOND_NS, START_NS, SYMBOL, Story, lines
-from reactor.core.account import SNAPSHOT_RACE_NS, TRADE_IDS_KEPT, AccountBook
-from reactor.core.account_known import NAMING_NS
+from reactor.core.account import TRADE_IDS_KEPT, AccountBook
+from reactor.core.account_known import FLAT_LAG_NS, NAMING_NS, SNAPSHOT_RACE_NS
 from reactor.core.account_trades import Trade
 from reactor.core.decisions import Decision, Reason
 from reactor.core.lifecycle import Event
@@ -281,14 +281,48 @@ def test_two_reports_of_one_millisecond_both_count_and_a_repeated_one_does_not()
 
 
 def test_a_flat_row_without_a_time_may_be_older_than_a_fresh_report() -> None:
+    """Such answers lag: by itself it ends nothing, for an epoch that is ended forgets its stop and its rungs."""
     account = Account()
     account.report(1, 100)
-    account.wait(SNAPSHOT_RACE_NS - 1)
+    account.wait(FLAT_LAG_NS - 1)
     assert account.report(0, t_event_ms=None, snapshot=True) == []
     assert account.story.machine().orders.quantity == 1
     account.wait(1)
     account.report(0, t_event_ms=None, snapshot=True)
     assert account.story.engine.positions == {}
+
+
+@pytest.mark.parametrize("how", ["a fill", "our own close"])
+def test_a_flat_row_that_is_expected_is_believed_soon(how: str) -> None:
+    account = Account()
+    account.report(1, 100)
+    if how == "our own close":
+        account.story.tick(100, 99)
+    account.wait(SNAPSHOT_RACE_NS - 1)
+    if how == "a fill":
+        account.book.on_missed([fill(7, -1, account.now_ns)])
+    assert account.report(0, t_event_ms=None, snapshot=True) == []
+    account.wait(1)
+    account.report(0, t_event_ms=None, snapshot=True)
+    assert account.story.engine.positions == {}
+
+
+def fill(number: int, quantity: int, t_ns: int) -> Trade:
+    """Somebody else's fill that was asked for."""
+    return Trade(
+        symbol=SYMBOL,
+        position_side="BOTH",
+        buys=quantity > 0,
+        quantity=abs(D(quantity)),
+        price=D(100),
+        profit=None,
+        commission=D(0),
+        trade_id=number,
+        order_id="web_1",
+        ends_as=Reason.EXTERNAL,
+        t_event_ms=t_ns // 1_000_000,
+        t_ns=t_ns,
+    )
 
 
 def test_a_flat_row_of_a_position_never_heard_of_says_nothing() -> None:
@@ -313,7 +347,7 @@ def test_a_snapshot_that_repeats_what_is_known_still_answers() -> None:
 def test_what_a_snapshot_does_not_list_is_flat() -> None:
     account = Account()
     account.report(1, 100)
-    account.wait(SNAPSHOT_RACE_NS)
+    account.wait(FLAT_LAG_NS)
 
     def after(symbols: set[str] | None, listed: set[tuple[str, str]]) -> bool:
         account.hear(account.book.on_snapshot_end(symbols, listed=listed, t_ns=account.now_ns))
