@@ -108,6 +108,8 @@ class AccountBook(AccountKnowledge):
             ]
             self._end_unseen(key, amount, trades, newest_ms, t_ns, out)
         self._amounts[key] = (amount, entry)
+        if not amount:
+            self._flat_ns[key] = t_ns
         flips = position_side == "BOTH" and amount != 0
         for side in sides(position_side):
             if held(amount, position_side, side):

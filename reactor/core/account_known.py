@@ -104,6 +104,8 @@ class AccountKnowledge:
         self._heard_ns: dict[RowKey, int] = {}
         # When a report came whose exchange time was a new one.
         self._changed_ns: dict[RowKey, int] = {}
+        # When a position was last learnt to be flat: what was asked for before that says nothing new of it.
+        self._flat_ns: dict[RowKey, int] = {}
         self._trades: dict[str, dict[int, None]] = {}
         # The newest trade of each symbol that an earlier process counted.
         self._counted: dict[str, int] = {}
@@ -237,6 +239,8 @@ class AccountKnowledge:
             lag_ns = FLAT_LAG_NS if self._is_unexpected(key) else SNAPSHOT_RACE_NS
             return t_ns - heard_ns < lag_ns
         newest_ms = self._newest_ms.get(key, -1)
+        if snapshot and t_event_ms == newest_ms and t_ns < self._flat_ns.get(key, t_ns):
+            return True
         return t_event_ms < newest_ms or (
             t_event_ms == newest_ms and content in self._said_at_newest[key]
         )

@@ -292,6 +292,26 @@ def test_a_flat_row_without_a_time_may_be_older_than_a_fresh_report() -> None:
     assert account.story.engine.positions == {}
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_a_row_that_was_asked_for_before_the_position_was_known_to_be_flat_is_old(
+    late: bool,
+) -> None:
+    """Its close was never reported: the row has the time of the last report, and the answer took long."""
+    account = Account()
+    account.report(1, 100, profit_so_far=D(5))
+    account.wait(FLAT_LAG_NS)
+    asked_ns = account.now_ns
+    account.wait(SECOND_NS)
+    account.report(0, t_event_ms=None, snapshot=True)
+    assert account.story.engine.positions == {}
+    account.wait(SECOND_NS)
+    account.report(
+        1, 100, t_event_ms=MS, snapshot=True, asked_ns=asked_ns if late else account.now_ns
+    )
+    # What was asked for since may be right, and "flat" have been the lag: better guarded twice than not at all.
+    assert bool(account.story.engine.positions) is not late
+
+
 @pytest.mark.parametrize("how", ["a fill", "our own close"])
 def test_a_flat_row_that_is_expected_is_believed_soon(how: str) -> None:
     account = Account()
