@@ -58,6 +58,7 @@ from reactor.shell.rest.server_time import ServerTime
 from reactor.shell.rest_seam import RestTransport
 from reactor.shell.shadow import Shadow
 from reactor.shell.shots import Shots
+from reactor.shell.start_watch import StartWatch
 from reactor.shell.tape_format import LiveSession
 from reactor.shell.transport.seam import Transport
 
@@ -154,6 +155,7 @@ class LiveProcess:
         self._part_ended = asyncio.Event()
         self._ended_by = "asked to"
         self._notes: Counter[str] = Counter()
+        self._start_watch = StartWatch(audit=audit, clock=clock, chance=chance, say=say)
 
     def keep_policy(self, line: PolicyLine) -> None:
         """Writes a policy from outside down, for a restart."""
@@ -174,9 +176,11 @@ class LiveProcess:
         stopping = asyncio.create_task(stop.wait(), name="stop")
         broken = asyncio.create_task(self._part_ended.wait(), name="a part ended")
         starting = asyncio.create_task(self._start(tasks), name="start")
+        watching = asyncio.create_task(self._start_watch.run(), name="start watch")
         first = asyncio.FIRST_COMPLETED
         try:
             await asyncio.wait({starting, stopping, broken}, return_when=first)
+            watching.cancel()
             if starting.done():
                 self._ended_by = "it could not be started"
                 starting.result()
@@ -191,27 +195,33 @@ class LiveProcess:
                 await self._finish()
         finally:
             # Also where this task itself is cancelled: a start that went on would be a second guard.
-            for helper in (stopping, broken, starting):
+            for helper in (stopping, broken, starting, watching):
                 helper.cancel()
             await asyncio.gather(starting, return_exceptions=True)
             await self._end(tasks)
 
     async def _start(self, tasks: list[asyncio.Task[None]]) -> None:
-        await self._reach("the exchange's clock", self._sync)
-        self.setup = await self._reach("the account", lambda: read_account_setup(self.rest))
+        await self._start_watch.reach("the exchange's clock", self._sync)
+        self.setup = await self._start_watch.reach(
+            "the account", lambda: read_account_setup(self.rest)
+        )
         if self.setup.problems and (self.config.mode == "live" or self.setup.hedge is None):
             raise ConfigError("; ".join(self.setup.problems))
         for line in (*self.setup.problems, *self.setup.notes):
             self._say(line)
-        start = await self._reach("orders of the last run", self._start_state)
+        start = await self._start_watch.reach("orders of the last run", self._start_state)
         self._build(start)
-        await self._reach("the account", lambda: read_account_setup(self.rest, self.guard))
-        await self._reach("the contracts", self._read_contracts)
+        await self._start_watch.reach(
+            "the account", lambda: read_account_setup(self.rest, self.guard)
+        )
+        await self._start_watch.reach("the contracts", self._read_contracts)
         for name, work in self._works():
             task = asyncio.create_task(work, name=name)
             task.add_done_callback(lambda _: self._part_ended.set())
             tasks.append(task)
+        self._start_watch.step = "positions and their first prices"
         await self._take_up(start)
+        self._start_watch.started()
         self.audit.publish(
             Started(
                 version=__version__,

@@ -440,3 +440,34 @@ def test_exits_under_our_name_that_we_never_sent_are_a_second_process(tmp_path: 
     world = play(Story(act=act, folder=tmp_path, scenario="still", tables=PLAN))
     (text,) = second_instances(world)
     assert "another process of the same instance name" in text
+
+
+def test_a_start_that_takes_long_is_told(tmp_path: Path) -> None:
+    """The request limit is used up before the positions are known: everybody waits, and nothing is guarded."""
+
+    def before(world: World) -> None:
+        world.price("BTCUSDT", "80000")
+        world.open("BTCUSDT", "0.5")
+        world.arm(FaultRule(do="error", at={"path": "/fapi/v1/listenKey"}, code=-1003, status=429))
+
+    async def act(_: World) -> None:
+        await asyncio.sleep(100)
+
+    world = play(Story(act=act, folder=tmp_path, scenario="still", tables=PLAN, before=before))
+    alarms = [
+        event.what
+        for event in world.events
+        if isinstance(event.what, AlarmRaised) and event.what.key == "slow_start"
+    ]
+    assert "not started after 10 s, nothing is guarded yet" in alarms[0].text
+    assert alarms[-1].resolved
+    assert any("nothing is guarded yet" in line for line in world.said)
+    assert machine(world)
+
+
+def test_a_start_that_is_quick_is_not_told_of(tmp_path: Path) -> None:
+    async def act(_: World) -> None:
+        await asyncio.sleep(100)
+
+    world = play(Story(act=act, folder=tmp_path, scenario="still", tables=PLAN))
+    assert not any("nothing is guarded" in line for line in world.said)
