@@ -58,7 +58,6 @@ from reactor.shell.rest.server_time import ServerTime
 from reactor.shell.rest_seam import RestTransport
 from reactor.shell.shadow import Shadow
 from reactor.shell.shots import Shots
-from reactor.shell.start_watch import StartWatch
 from reactor.shell.tape_format import LiveSession
 from reactor.shell.transport.seam import Transport
 
@@ -150,12 +149,11 @@ class LiveProcess:
         self.recorder: Recorder | None = None
         self.sending: Sending | None = None
         self._shots: Shots | None = None
-        self._reach = Reaching(say=say, audit=audit, clock=clock, chance=chance).reach
+        self._reaching = Reaching(say=say, audit=audit, clock=clock, chance=chance)
         self._private_up = asyncio.Event()
         self._part_ended = asyncio.Event()
         self._ended_by = "asked to"
         self._notes: Counter[str] = Counter()
-        self._start_watch = StartWatch(audit=audit, clock=clock, chance=chance, say=say)
 
     def keep_policy(self, line: PolicyLine) -> None:
         """Writes a policy from outside down, for a restart."""
@@ -176,7 +174,7 @@ class LiveProcess:
         stopping = asyncio.create_task(stop.wait(), name="stop")
         broken = asyncio.create_task(self._part_ended.wait(), name="a part ended")
         starting = asyncio.create_task(self._start(tasks), name="start")
-        watching = asyncio.create_task(self._start_watch.run(), name="start watch")
+        watching = asyncio.create_task(self._reaching.watch(), name="start watch")
         first = asyncio.FIRST_COMPLETED
         try:
             await asyncio.wait({starting, stopping, broken}, return_when=first)
@@ -201,27 +199,22 @@ class LiveProcess:
             await self._end(tasks)
 
     async def _start(self, tasks: list[asyncio.Task[None]]) -> None:
-        await self._start_watch.reach("the exchange's clock", self._sync)
-        self.setup = await self._start_watch.reach(
-            "the account", lambda: read_account_setup(self.rest)
-        )
+        reach = self._reaching.reach
+        await reach("the exchange's clock", self._sync)
+        self.setup = await reach("the account", lambda: read_account_setup(self.rest))
         if self.setup.problems and (self.config.mode == "live" or self.setup.hedge is None):
             raise ConfigError("; ".join(self.setup.problems))
         for line in (*self.setup.problems, *self.setup.notes):
             self._say(line)
-        start = await self._start_watch.reach("orders of the last run", self._start_state)
+        start = await reach("orders of the last run", self._start_state)
         self._build(start)
-        await self._start_watch.reach(
-            "the account", lambda: read_account_setup(self.rest, self.guard)
-        )
-        await self._start_watch.reach("the contracts", self._read_contracts)
+        await reach("the account", lambda: read_account_setup(self.rest, self.guard))
+        await reach("the contracts", self._read_contracts)
         for name, work in self._works():
             task = asyncio.create_task(work, name=name)
             task.add_done_callback(lambda _: self._part_ended.set())
             tasks.append(task)
-        self._start_watch.step = "positions and their first prices"
-        await self._take_up(start)
-        self._start_watch.started()
+        await self._reaching.last("positions and their first prices", self._take_up(start))
         self.audit.publish(
             Started(
                 version=__version__,
