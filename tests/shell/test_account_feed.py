@@ -164,7 +164,7 @@ def row(amount: str, at: float) -> dict[str, Any]:
 # When a question left ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("asked", "held"), [(10.9, "2"), (11.0, None)])
+@pytest.mark.parametrize(("asked", "held"), [(14.9, "2"), (15.0, None)])
 def test_an_answer_without_times_is_as_old_as_its_question(asked: float, held: str | None) -> None:
     """A flat position is no row at all: the answer may have been on its way when the position opened."""
     account = guarded()
@@ -174,7 +174,7 @@ def test_an_answer_without_times_is_as_old_as_its_question(asked: float, held: s
 
 def test_an_answer_without_the_time_of_its_question_is_as_old_as_its_receipt() -> None:
     account = guarded()
-    account.asks(11, POSITIONS, [])
+    account.asks(15, POSITIONS, [])
     assert account.held is None
 
 
