@@ -25,6 +25,10 @@ from reactor.core.trend import DirectionalMovement, EfficiencyRatio, WilderAtr
 
 DAY_MS = 86_400_000
 
+RANK_CANDLES_MAX = 4400
+"""A rank's longest window: 90 days of 30 m candles. More would take more than three readings after every hole,
+and classifying them anew longer than prices should wait."""
+
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Period = Annotated[int, msgspec.Meta(ge=2, le=200)]
 
@@ -91,8 +95,9 @@ class RegimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def rank_candles(self) -> int:
-        """The window of the rank, in candles; at least two."""
-        return max(2, round(self.rank_days * DAY_MS / self.interval_ms))
+        """The window of the rank, in candles; at least two, at most `RANK_CANDLES_MAX`."""
+        wanted = round(self.rank_days * DAY_MS / self.interval_ms)
+        return max(2, min(wanted, RANK_CANDLES_MAX))
 
     @property
     def rank_candles_min(self) -> int:

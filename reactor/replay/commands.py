@@ -261,7 +261,7 @@ def _run_levels(args: argparse.Namespace) -> int:
 
         if policy is not None:
             sys.stdout.write(f"{policy.why}\n")
-        LevelsTable(found).print()
+        LevelsTable(found, plan).print()
     return 0
 
 

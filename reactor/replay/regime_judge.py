@@ -5,7 +5,8 @@ played through the engine until they close. What came of them is told in R, by t
 
 What candles do not say is assumed, against the position: within a candle the price goes to the extreme that
 hurts first, then to the other, then to the close, in small steps (`candle_steps`); orders fill at the step
-that fired them. Fees are told separately.
+that fired them. Fees are told separately, and so is the worst that the candles allow: that the order which closed
+a position was filled at its candle's extreme.
 """
 
 import statistics
@@ -22,13 +23,13 @@ import msgspec
 import orjson
 
 from reactor.core.candles import Candle
-from reactor.core.decisions import Closed, Decision, Opened, Side
+from reactor.core.decisions import Closed, Decision, Exit, Opened, Reason, Side
 from reactor.core.engine import Engine
 from reactor.core.exact import from_float, multiply
 from reactor.core.levels import TAKER_FEE
 from reactor.core.orders import Fills
 from reactor.core.plan import INTERVAL_MS, Plan
-from reactor.core.regime import Regime, RegimeConfig, Verdict
+from reactor.core.regime import Regime, RegimeConfig, Verdict, Volatility
 from reactor.plans import load_plan, shipped_plan_names
 from reactor.policies import shipped_matrices
 from reactor.replay.candle_file import read_candles
@@ -54,7 +55,8 @@ class Trade(NamedTuple):
     Attributes:
         entry_ms: when it opened. `side`, `mode`: which, and by which plan.
         regime, volatility: at the entry.
-        r: the result in R. `fees_r`: two taker fees in R. `bp`: the result in basis points of the entry.
+        r: the result in R. `extreme_r`: the same with its last order filled at the candle's adverse extreme.
+        fees_r: two taker fees in R. `bp`: the result in basis points of the entry.
         hours: how long it was open. `reason`: what closed it.
     """
 
@@ -64,6 +66,7 @@ class Trade(NamedTuple):
     regime: str
     volatility: str
     r: float
+    extreme_r: float
     fees_r: float
     bp: float
     hours: float
@@ -177,14 +180,26 @@ def _trade(market: Market, plan: Plan, side: Side, t_ms: int, verdict: Verdict) 
                 risk = risk or _risk(decisions)
                 closed = _closed(decisions)
                 if closed is not None:
-                    return _told(plan, side, t_ms, now_ms, verdict, entry, quantity, risk, closed)
+                    slip = _slip(decisions, candle, is_long=side == "LONG")
+                    return _told(
+                        plan, side, t_ms, now_ms, verdict, entry, quantity, risk, closed, slip
+                    )
         place += 1
         if candle.open_time_ms - t_ms > LIFE_MS_MAX:
             break
     closed = _closed(engine.close(SYMBOL, side, t_ns=now_ms * 1_000_000))
     if closed is None:
         return None
-    return _told(plan, side, t_ms, now_ms, verdict, entry, quantity, risk, closed)
+    return _told(plan, side, t_ms, now_ms, verdict, entry, quantity, risk, closed, Decimal(0))
+
+
+def _slip(decisions: Sequence[Decision], candle: Candle, *, is_long: bool) -> Decimal:
+    """What the last exit would have lost, in quote units, at the candle's extreme; nothing for a target."""
+    last = next(one for one in reversed(decisions) if isinstance(one, Exit))
+    if set(last.reasons) <= {Reason.TAKE_PROFIT, Reason.HARVEST}:
+        return Decimal(0)
+    worst = from_float(candle.low if is_long else candle.high)
+    return multiply(last.quantity, abs(last.price - worst))
 
 
 def _risk(decisions: Sequence[Decision]) -> Decimal | None:
@@ -208,6 +223,7 @@ def _told(
     quantity: Decimal,
     risk: Decimal | None,
     closed: Closed,
+    slip: Decimal,
 ) -> Trade:
     assert closed.realized is not None
     assert closed.r_multiple is not None
@@ -219,6 +235,7 @@ def _told(
         regime=str(verdict.regime),
         volatility=str(verdict.volatility),
         r=float(closed.r_multiple),
+        extreme_r=float(closed.r_multiple - slip / (quantity * risk)),
         fees_r=float(multiply(2 * TAKER_FEE, entry) / risk),
         bp=float(closed.realized / multiply(quantity, entry)) * 10_000,
         hours=(now_ms - t_ms) / 3_600_000,
@@ -267,8 +284,10 @@ class Outcome(NamedTuple):
     """What a group of trades came to, in R.
 
     Attributes:
-        trades: how many. `mean`, `error`: with twice its standard error. `median`, `worst`, `low`: of all,
-            and the value that one in twenty lies below. `won`: the share above 0.
+        trades: how many. `mean`, `error`: with twice its standard error. `won`: the share above 0.
+        worst, low, quarter, median, three_quarters, high, best: of all, the values that 5, 25, 50, 75 and 95
+            of a hundred lie below, between the smallest and the largest.
+        worst_fill: the smallest, had each last order filled at its candle's extreme.
         after_fees: the mean less two taker fees. `bp`: the mean in basis points, before fees.
         hours: the mean time open.
     """
@@ -276,9 +295,14 @@ class Outcome(NamedTuple):
     trades: int
     mean: float
     error: float
-    median: float
     worst: float
     low: float
+    quarter: float
+    median: float
+    three_quarters: float
+    high: float
+    best: float
+    worst_fill: float
     won: float
     after_fees: float
     bp: float
@@ -293,9 +317,14 @@ def outcome(trades: Sequence[Trade]) -> Outcome:
         trades=len(multiples),
         mean=statistics.fmean(multiples),
         error=2 * spread / len(multiples) ** 0.5,
-        median=statistics.median(multiples),
         worst=multiples[0],
         low=multiples[len(multiples) // 20],
+        quarter=multiples[len(multiples) // 4],
+        median=statistics.median(multiples),
+        three_quarters=multiples[len(multiples) * 3 // 4],
+        high=multiples[len(multiples) * 19 // 20],
+        best=multiples[-1],
+        worst_fill=min(trade.extreme_r for trade in trades),
         won=sum(one > 0 for one in multiples) / len(multiples),
         after_fees=statistics.fmean(trade.r - trade.fees_r for trade in trades),
         bp=statistics.fmean(trade.bp for trade in trades),
@@ -304,17 +333,18 @@ def outcome(trades: Sequence[Trade]) -> Outcome:
 
 
 def grouped(trades: Sequence[Trade]) -> dict[tuple[str, str], Outcome]:
-    """Outcomes by (regime, mode), and by (`all`, mode); then what each policy profile would have chosen."""
+    """Outcomes by (regime, mode), by (volatility, mode), and by (`all`, mode); what profiles would have chosen."""
     groups: dict[tuple[str, str], list[Trade]] = {}
     matrices = shipped_matrices()
     for trade in trades:
-        groups.setdefault((trade.regime, trade.mode), []).append(trade)
-        groups.setdefault(("all", trade.mode), []).append(trade)
+        for group in (trade.regime, f"volatility {trade.volatility}", "all"):
+            groups.setdefault((group, trade.mode), []).append(trade)
         for name, matrix in matrices.items():
             seen = next(one for one in matrix.modes if one == (trade.regime, trade.volatility))
             if matrix.modes[seen] == trade.mode:
                 groups.setdefault(("all", f"policy {name}"), []).append(trade)
-    order = {name: place for place, name in enumerate([*map(str, Regime), "all"])}
+    rows = [*map(str, Regime), *(f"volatility {level}" for level in Volatility), "all"]
+    order = {name: place for place, name in enumerate(rows)}
     return {
         key: outcome(groups[key]) for key in sorted(groups, key=lambda key: (order[key[0]], key[1]))
     }
@@ -376,14 +406,25 @@ def shares_table(shares: Sequence[Shares]) -> str:
 
 def outcomes_table(outcomes: dict[tuple[str, str], Outcome]) -> str:
     """What came of the trades, as a Markdown table."""
-    rows = [
-        "| regime | exit mode | trades | mean R | ± 2 s.e. | median | 5 % | worst | won | after fees | mean bp | open |",
-        "|---" * 12 + "|",
+    head = [
+        "regime",
+        "exit mode",
+        "trades",
+        "mean R",
+        "± 2 s.e.",
+        "worst fill",
+        "worst",
+        "5 %",
+        "25 %",
+        "median",
     ]
+    head += ["75 %", "95 %", "best", "won", "after fees", "mean bp", "open"]
+    rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for (regime, mode), one in outcomes.items():
         rows.append(
-            f"| {regime} | {mode} | {one.trades} | {one.mean:+.2f} | {one.error:.2f} | {one.median:+.2f} |"
-            f" {one.low:+.2f} | {one.worst:+.2f} | {one.won:.0%} | {one.after_fees:+.2f} |"
-            f" {one.bp:+.1f} | {one.hours:.1f} h |"
+            f"| {regime} | {mode} | {one.trades} | {one.mean:+.2f} | {one.error:.2f} | {one.worst_fill:+.2f} |"
+            f" {one.worst:+.2f} | {one.low:+.2f} | {one.quarter:+.2f} | {one.median:+.2f} |"
+            f" {one.three_quarters:+.2f} | {one.high:+.2f} | {one.best:+.2f} | {one.won:.0%} |"
+            f" {one.after_fees:+.2f} | {one.bp:+.1f} | {one.hours:.1f} h |"
         )
     return "\n".join(rows) + "\n"

@@ -1,7 +1,7 @@
 """Decisions and levels as tables for people."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple
@@ -12,8 +12,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from reactor.core.exact import divide, multiply, subtract, text
-from reactor.core.levels import Levels
+from reactor.core.exact import add, divide, multiply, subtract, text
+from reactor.core.levels import Axis, Levels, break_even_condition
+from reactor.core.plan import Plan
 from reactor.core.sizing import RuleVerdict
 from reactor.replay.lines import Line
 
@@ -225,8 +226,10 @@ def _result(line: Line) -> str:
 class LevelsTable:
     """A plan's levels for one position as a table."""
 
-    def __init__(self, found: Levels) -> None:
+    def __init__(self, found: Levels, plan: Plan) -> None:
+        """Shows levels, and what of the plan says when they come in force."""
         self._levels = found
+        self._plan = plan
 
     def print(self) -> None:
         """Prints the table on standard output."""
@@ -256,8 +259,11 @@ class LevelsTable:
         trail = "none" if found.trail is None else text(found.trail)
         ratio = "none" if found.reward_risk is None else f"{found.reward_risk:.2f}"
         console.print(
-            f"R {text(found.r)}, trailing distance {trail}, reward:risk {ratio}", highlight=False
+            f"R {text(found.r)}, trailing distance {trail}{_sizes(found)}, reward:risk {ratio}",
+            highlight=False,
         )
+        for line in _conditions(self._plan, found):
+            console.print(line, highlight=False)
         if found.rules:
             rules = _rules_table(found.rules)
             console_for(rules).print(rules)
@@ -281,3 +287,44 @@ def _distances(found: Levels, price: Decimal) -> tuple[str, str, str]:
     percent = multiply(divide(gain, found.entry), Decimal(100))
     in_atr = "" if found.atr is None else f"{divide(gain, found.atr):+.2f}"
     return f"{percent:+.3f} %", f"{divide(gain, found.r):+.2f}", in_atr
+
+
+def _sizes(found: Levels) -> str:
+    """The trailing distance in per cent of the entry and in ATR."""
+    if found.trail is None:
+        return ""
+    percent = multiply(divide(found.trail, found.entry), Decimal(100))
+    in_atr = "" if found.atr is None else f", {divide(found.trail, found.atr):.2f} ATR"
+    return f" ({percent:.3f} %{in_atr})"
+
+
+def _conditions(plan: Plan, found: Levels) -> Iterator[str]:
+    """When break-even and trailing begin, in words."""
+    axis = Axis(found.side)
+    table, trailing = plan.break_even, plan.trailing
+    begins = []
+    distance = break_even_condition(plan, entry=found.entry, r=found.r)
+    if distance is not None and table is not None:
+        price = text(axis.price(add(axis.x(found.entry), distance)))
+        unit = f"+{text(table.at_r)} R" if table.at_r is not None else _percent(table.at_pct)
+        begins.append(f"the price is at {price} ({unit})")
+    if plan.harvest is not None:
+        begins.append(f"the first harvest is taken ({_percent(plan.harvest.trigger_pct)})")
+    if plan.ratchets:
+        begins.append("target 1 is taken")
+    if begins:
+        yield f"break-even once {', or '.join(begins)}"
+    if trailing is not None:
+        value = "" if trailing.value is None else text(trailing.value)
+        yield (
+            "trailing once "
+            + {
+                "in_profit": "the price is beyond the entry",
+                "at_r": f"the profit is {value} R",
+                "after_rung": f"target {value} is taken",
+            }[trailing.activate]
+        )
+
+
+def _percent(share: Decimal | None) -> str:
+    return "" if share is None else f"+{text(multiply(share, Decimal(100)))} %"

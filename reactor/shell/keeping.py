@@ -181,13 +181,18 @@ class Keeping:
         self._journal.put_note("policies", written)
 
     def left_policies(self, *, now_ms: int) -> list[PolicyLine]:
-        """The policies from outside that the process before was told, and that still hold."""
+        """The policies from outside that the process before was told, and that still hold.
+
+        The nearest first (a side of a symbol, a symbol, all): said again in this order, none of them wants for
+        a position what another one takes back at once.
+        """
         written = self._journal.load().notes.get("policies", "[]")
         try:
             left = msgspec.json.decode(written, type=list[PolicyLine])
         except msgspec.DecodeError:
             return []
-        return [line for line in left if line.expires_ms is None or line.expires_ms > now_ms]
+        holding = [line for line in left if line.expires_ms is None or line.expires_ms > now_ms]
+        return sorted(holding, key=lambda line: (line.symbol == "*", line.side == "BOTH"))
 
     def _save_trades(self) -> None:
         newest_ms = self._guard.pump.account.newest_trade_ms

@@ -4,7 +4,7 @@ from reactor.core.decisions import Side
 from reactor.core.plan import Plan
 from reactor.core.sizing import wants_input
 from reactor.core.steering import Steering
-from reactor.shell.rest.warm_up import ROWS_MAX, Need, need_of
+from reactor.shell.rest.warm_up import Need, need_of
 
 
 def needs_beside(steering: Steering, symbol: str, plans: dict[Side, Plan]) -> set[Need]:
@@ -30,16 +30,15 @@ def needs_beside(steering: Steering, symbol: str, plans: dict[Side, Plan]) -> se
                 )
             )
     if steering.wants_regime(symbol, possible):
-        source = steering.regime_source(possible)
-        # Read as a plain mean would be: so many candles, and none before them.
-        period = min(steering.config.history_candles, ROWS_MAX - 2)
+        config = steering.config
         needs.add(
             Need(
                 symbol=symbol,
-                source=source,
-                interval=steering.config.timeframe,
-                period=period,
-                method="sma",
+                source=steering.regime_source(possible),
+                interval=config.timeframe,
+                period=config.atr_period,
+                # The one whose close only begins and the one that still forms are beside them.
+                rows=config.history_candles + 2,
             )
         )
     return needs

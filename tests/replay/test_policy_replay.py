@@ -220,6 +220,19 @@ def test_the_four_worked_scenarios(
         assert part in shown
 
 
+def test_the_block_says_when_break_even_and_trailing_begin(capfd: Capture) -> None:
+    asked = ("levels", "--entry", "98000", "--atr", "1200", "--side")
+    told = run(capfd, *asked, "LONG", "--regime", "BULL").out
+    assert "trailing distance 1440 (1.469 %, 1.20 ATR)" in told
+    assert "break-even once the price is at 99800 (+1 R)" in told
+    assert "trailing once target 1 is taken" in told
+    told = run(capfd, *asked, "SHORT", "--plan", "trend_follow").out
+    assert "break-even once the price is at 96200 (+1 R)" in told
+    told = run(capfd, *asked, "LONG", "--plan", "challenge_100").out
+    assert "break-even once the first harvest is taken (+0.4 %)" in told
+    assert "trailing once the price is beyond the entry" in told
+
+
 def test_a_policy_file_says_the_mode(tmp_path: Path, capfd: Capture) -> None:
     rows = [f'[{name}]\nany = "moon"' for name in ("BULL", "BEAR", "CHOP", "HIGH_VOL", "NORMAL")]
     (tmp_path / "mine.toml").write_text('name = "MINE"\n' + "\n".join(rows))

@@ -42,8 +42,11 @@ JUDGED = [
     ("klines_typhonun", "LAYERUSDT_1m.csv.gz"),
     ("klines_roshan7869", "DOGEUSDT_5m_2025-10.csv.gz"),
 ]
+VIOLENT = [*JUDGED, ("klines_catman77", "BTCUSDT_5m_2024-01.csv.gz")]
 HOURS_4 = RegimeConfig()
 HOURS_1 = RegimeConfig(timeframe="1h")
+FIXED_4 = RegimeConfig(volatility="fixed")
+FIXED_1 = RegimeConfig(volatility="fixed", timeframe="1h")
 
 
 def shares(files: Sequence[tuple[str, str]], config: RegimeConfig) -> list[Shares]:
@@ -69,10 +72,14 @@ SHARES: dict[str, Callable[[], str]] = {
     "development shares": development,
     "judged shares 4h": lambda: shares_table(shares(JUDGED, HOURS_4)),
     "judged shares 1h": lambda: shares_table(shares(JUDGED, HOURS_1)),
+    "fixed shares 4h": lambda: shares_table(shares(VIOLENT, FIXED_4)),
+    "fixed shares 1h": lambda: shares_table(shares(VIOLENT, FIXED_1)),
 }
 OUTCOMES: dict[str, Callable[[], str]] = {
     "judged outcomes 4h": lambda: outcomes_table(grouped(trades(JUDGED, HOURS_4))),
     "judged outcomes 1h": lambda: outcomes_table(grouped(trades(JUDGED, HOURS_1))),
+    "fixed outcomes 4h": lambda: outcomes_table(grouped(trades(VIOLENT, FIXED_4))),
+    "fixed outcomes 1h": lambda: outcomes_table(grouped(trades(VIOLENT, FIXED_1))),
 }
 
 
@@ -113,6 +120,9 @@ def test_the_same_file_is_judged_the_same_every_time() -> None:
     assert once == again
     assert len(once) == 2 * 18
     assert all(trade.r >= -1.2 for trade in once)
+    # What the candles allow is never better than what was assumed.
+    assert all(trade.extreme_r <= trade.r for trade in once)
+    assert any(trade.extreme_r < trade.r for trade in once)
 
 
 def test_every_key_and_default_is_written() -> None:

@@ -36,3 +36,25 @@ async def test_a_policy_from_outside_outlives_the_process_until_it_ends(tmp_path
     assert [one.symbol for one in left] == ["BTCUSDT", "ETHUSDT"]
     assert [one.symbol for one in second.left_policies(now_ms=NOW_MS + 1000)] == ["BTCUSDT"]
     journal.close()
+
+
+async def test_the_nearest_words_are_said_again_first(tmp_path: Path) -> None:
+    room = Room()
+
+    def keeping() -> tuple[Keeping, Journal]:
+        journal = Journal.open(tmp_path / "j.db", clock=HandClock(), inline=True)
+        plans = PlanChoice(room.config)
+        return Keeping(room.guard, journal=journal, config=room.config, plans=plans), journal
+
+    first, journal = keeping()
+    first.keep_policy(line("*"))
+    first.keep_policy(line("BTCUSDT"))
+    first.keep_policy(PolicyLine(command="policy", symbol="BTCUSDT", side="SHORT", mode="fast_tp"))
+    journal.close()
+    second, journal = keeping()
+    assert [(one.symbol, one.side) for one in second.left_policies(now_ms=NOW_MS)] == [
+        ("BTCUSDT", "SHORT"),
+        ("BTCUSDT", "BOTH"),
+        ("*", "BOTH"),
+    ]
+    journal.close()

@@ -71,10 +71,12 @@ def test_a_wish_becomes_one_line(wish: SayPolicy, external: ExternalPolicy, said
     assert line.policy() == external
 
 
-def needs(tables: dict[str, Any], plan: str = "trend_follow") -> set[tuple[str, str, int, str]]:
+def needs(
+    tables: dict[str, Any], plan: str = "trend_follow"
+) -> set[tuple[str, str, int, str, int]]:
     steering = PlanChoice(config_from_tables(tables, source="reactor.toml")).steering()
     found = needs_beside(steering, "BTCUSDT", {side: load_plan(plan) for side in SIDES})
-    return {(need.source, need.interval, need.period, need.method) for need in found}
+    return {(one.source, one.interval, one.period, one.method, one.rows) for one in found}
 
 
 def test_a_plan_that_asks_for_nothing_more_needs_nothing_more() -> None:
@@ -83,14 +85,17 @@ def test_a_plan_that_asks_for_nothing_more_needs_nothing_more() -> None:
 
 def test_a_policy_needs_its_plans_candles_and_those_of_the_regime() -> None:
     found = needs({"policy": {}})
-    assert ("mark", "4h", 569, "sma") in found
-    assert ("mark", "5m", 14, "wilder") in found
+    assert ("mark", "4h", 14, "wilder", 571) in found
+    assert ("mark", "5m", 14, "wilder", 0) in found
     # challenge_100 may be asked for from outside.
-    assert ("mark", "15m", 14, "sma") in found
+    assert ("mark", "15m", 14, "sma", 0) in found
 
 
 def test_ladder_rules_need_theirs_without_a_policy() -> None:
-    assert needs({}, "challenge_100") == {("mark", "15m", 14, "sma"), ("mark", "4h", 569, "sma")}
+    assert needs({}, "challenge_100") == {
+        ("mark", "15m", 14, "sma", 0),
+        ("mark", "4h", 14, "wilder", 571),
+    }
 
 
 def test_what_says_nothing_of_a_symbol_teaches_nothing() -> None:

@@ -3,12 +3,13 @@
 How many: `sma` looks at `period` true ranges and no further; each needs the close before it. Wilder's average never forgets
 its start wholly: after n candles its first value still weighs ((period − 1)/period)ⁿ. So many are read that this is below
 1e-9, which no rounding to a tick can see: n = 9·ln 10 / −ln(1 − 1/period), 280 for a period of 14. That is then filled up
-to the most that costs the same weight (klines: under 100 one, under 500 two, up to 1000 five, 1500 ten).
+to the most that costs the same weight (klines: under 100 one, under 500 two, up to 1000 five, 1500 ten). What looks back farther,
+as a regime's rank does, is read page by page, the newest first, so that no page leaves a hole.
 """
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from reactor.core.plan import INTERVAL_MS, Plan, Smoothing, Trigger
 from reactor.errors import BudgetExhausted, RestFailed
 from reactor.shell.inbox import Inbox
 from reactor.shell.rest.client import RestClient, failure_of
+from reactor.shell.rest_seam import RestAnswer
 
 FORGOTTEN: Final = 1e-9
 """What the first value of a Wilder average may still weigh."""
@@ -40,13 +42,19 @@ SETTLED_MS: Final = 3000
 
 
 class Need(Struct, frozen=True, kw_only=True):
-    """Candles that something measures an ATR on."""
+    """Candles that something measures an ATR on; `rows`: how many it looks back on, where that is more."""
 
     symbol: str
     source: Trigger
     interval: str
     period: int = 14
     method: Smoothing = "wilder"
+    rows: int = 0
+
+    @property
+    def rows_needed(self) -> int:
+        """How many rows must be read."""
+        return max(self.rows, candles_needed(self.period, self.method))
 
     @property
     def path(self) -> str:
@@ -145,7 +153,7 @@ class WarmUp:
 
     def want(self, need: Need) -> None:
         """Reads all that an ATR needs, as soon as there is room. Harmless when repeated."""
-        self._add(need, candles_needed(need.period, need.method))
+        self._add(need, need.rows_needed)
 
     def fill(self, needs: Iterable[Need], *, since_ns: int) -> None:
         """Reads what a hole left out.
@@ -159,8 +167,7 @@ class WarmUp:
             interval_ms = INTERVAL_MS[need.interval]
             # The candle that the hole began in, and the one that forms now.
             missed = (now_ms - since_ns // 1_000_000) // interval_ms + 2
-            most = candles_needed(need.period, need.method)
-            self._add(need, most if missed >= most else max(2, missed))
+            self._add(need, min(need.rows_needed, max(2, missed)))
 
     def forget(self, symbol: str) -> None:
         """Stops reading for a symbol that nobody watches any more."""
@@ -239,29 +246,42 @@ class WarmUp:
         self._wake.set()
 
     async def _read(self, key: Key, wanted: _Wanted, over: Callable[[Key, _Wanted], None]) -> None:
-        need = wanted.need
-        rows, weight = filled_up(wanted.rows)
-        params: Mapping[str, str | int] = {
+        left, end_ms = wanted.rows, None
+        while left > 0:
+            rows, weight = filled_up(min(left, ROWS_MAX))
+            page = await self._page(wanted.need, rows, weight, end_ms=end_ms)
+            if isinstance(page, str):
+                self._try_again(wanted, page)
+                return
+            answer, body = page
+            self._inbox.rest(answer)
+            self.loaded[key] = answer.t_ns
+            # Less than was asked for: there is nothing older.
+            left = left - rows if len(body.rows) == rows else 0
+            end_ms = body.rows[0].open_time_ms - 1 if body.rows else None
+        over(key, wanted)
+
+    async def _page(
+        self, need: Need, rows: int, weight: int, *, end_ms: int | None
+    ) -> tuple[RestAnswer, Klines] | str:
+        """The newest rows, or the newest before an instant; what is wrong where they cannot be had."""
+        params: dict[str, str | int] = {
             "symbol": need.symbol,
             "interval": need.interval,
             "limit": rows,
         }
-        problem = ""
+        if end_ms is not None:
+            params["endTime"] = end_ms
         try:
             answer = await self._client.get(need.path, params, weight=weight, purpose="history")
         except (RestFailed, BudgetExhausted) as error:
-            problem = str(error)
-        else:
-            texts = {name: str(value) for name, value in params.items()}
-            body = decode_rest("GET", need.path, answer.status, answer.body, texts)
-            if isinstance(body, Klines):
-                self._inbox.rest(answer)
-                self.loaded[key] = answer.t_ns
-                over(key, wanted)
-                return
-            failure = failure_of(answer)
-            problem = failure.msg if failure else "an answer that is no list of candles"
-        self._try_again(wanted, problem)
+            return str(error)
+        texts = {name: str(value) for name, value in params.items()}
+        body = decode_rest("GET", need.path, answer.status, answer.body, texts)
+        if isinstance(body, Klines):
+            return answer, body
+        failure = failure_of(answer)
+        return failure.msg if failure else "an answer that is no list of candles"
 
     def _try_again(self, wanted: _Wanted, problem: str) -> None:
         wanted.under_way = False

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from urllib.parse import parse_qsl
 
 import pytest
@@ -14,6 +15,7 @@ from rest_room import Room, ScriptedRest, virtually
 from reactor.core.plan import Plan, Smoothing, StopPlan
 from reactor.errors import RestFailed
 from reactor.shell.rest.warm_up import Need, WarmUp, candles_needed, filled_up, need_of
+from reactor.shell.rest_seam import RestReply
 
 BTC = Need(symbol="BTCUSDT", source="mark", interval="5m")
 
@@ -108,6 +110,40 @@ async def test_a_hole_is_filled_with_what_it_left_out() -> None:
         warm_up.fill([BTC], since_ns=0)
         assert await warm_up.until_warm(1.0)
         assert limits(room)[:3] == [99, 499, 499]
+
+
+@virtually
+async def test_what_looks_back_far_is_read_page_by_page_without_a_hole() -> None:
+    room = Room()
+    async with reading(room) as warm_up:
+        warm_up.want(Need(symbol="BTCUSDT", source="mark", interval="1h", rows=3200))
+        assert await warm_up.until_warm(5.0)
+        assert limits(room) == [1500, 1500, 499]
+        pages = [[row[0] for row in json.loads(answer.body)] for answer in room.inbox.answers]
+        times = pages[2] + pages[1] + pages[0]
+        assert {after - before for before, after in pairwise(times)} == {3_600_000}
+        assert len(times) == 3499
+
+
+@virtually
+async def test_pages_end_where_there_is_nothing_older() -> None:
+    row = [3_600_000 * 400_000, "1", "1", "1", "1", "1", 3_600_000 * 400_001 - 1, "1", 1, "1", "1"]
+    reply = RestReply(200, {}, json.dumps([[*row, "0"]]).encode())
+    room = Room(transport=ScriptedRest(reply))
+    async with reading(room) as warm_up:
+        warm_up.want(Need(symbol="BTCUSDT", source="last", interval="1h", rows=4000))
+        assert await warm_up.until_warm(5.0)
+        assert len(room.inbox.answers) == 1
+
+
+@virtually
+async def test_a_page_that_fails_is_read_again_with_all_before_it() -> None:
+    room = Room()
+    room.faults({"do": "error", "code": -1121, "count": 1})
+    async with reading(room) as warm_up:
+        warm_up.want(Need(symbol="BTCUSDT", source="mark", interval="1h", rows=3000))
+        assert await warm_up.until_warm(20.0)
+        assert limits(room) == [1500, 1500, 1500]
 
 
 @virtually
