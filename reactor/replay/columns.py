@@ -27,6 +27,9 @@ BLOCK = 2048
 MS_NS = 1_000_000
 NEVER_NS = 1 << 62
 
+CHUNK = 16
+"""Blocks that are looked at together: a quarter of a megabyte is still in the cache when it is looked at again."""
+
 NEAR = 6
 """Ticks looked at one by one before arrays are: in a run of new best prices the next one is near."""
 
@@ -39,8 +42,12 @@ class Search:
         prices = self._prices = ticks.prices
         whole = len(prices) // BLOCK * BLOCK
         blocks = prices[:whole].reshape(-1, BLOCK)
-        self._lowest = blocks.min(axis=1)
-        self._highest = blocks.max(axis=1)
+        self._lowest = np.empty(len(blocks))
+        self._highest = np.empty(len(blocks))
+        for at in range(0, len(blocks), CHUNK):
+            chunk = blocks[at : at + CHUNK]
+            chunk.min(axis=1, out=self._lowest[at : at + CHUNK])
+            chunk.max(axis=1, out=self._highest[at : at + CHUNK])
 
     def refusal(self) -> str | None:
         """Why these ticks cannot be jumped over; None when they can."""
@@ -54,10 +61,14 @@ class Search:
         t_ns = self.ticks.t_ns
         if not len(t_ns):
             return "there is no tick"
-        if not 0 <= int(t_ns.min()) <= int(t_ns.max()) <= T_NS_MAX:
+        step = CHUNK * BLOCK
+        for at in range(0, len(t_ns), step):
+            some = t_ns[at : at + step + 1]
+            if bool((some[1:] < some[:-1]).any()):
+                return "time runs backwards"
+        # In order: the first is the earliest, and the last the latest.
+        if not 0 <= int(t_ns[0]) <= int(t_ns[-1]) <= T_NS_MAX:
             return "some times lie outside 1970 to 2100"
-        if bool((t_ns[1:] < t_ns[:-1]).any()):
-            return "time runs backwards"
         return self._stamps_refusal()
 
     def _stamps_refusal(self) -> str | None:
