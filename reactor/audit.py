@@ -245,14 +245,32 @@ class AuditEvent(msgspec.Struct, frozen=True):
 Watcher = Callable[[AuditEvent], None]
 
 
+_TEXTS: dict[type, str] = {
+    AlarmRaised: "text",
+    Degraded: "reason",
+    HardStopChanged: "text",
+    LinkChanged: "reason",
+    Noted: "text",
+    OrderAnswered: "text",
+    RecordingChanged: "reason",
+    SourceChanged: "reason",
+    Stopped: "reason",
+}
+"""Where words of others may stand: of the exchange, of the system, of an error of our own."""
+
+
 class Audit:
     """The stream.
+
+    Args:
+        mask: takes secrets out of a text before anybody sees it: whoever watches may write it down.
 
     Attributes:
         number: of the last event. `faults`: how often a watcher raised; `last_fault`: the last one's text.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, mask: Callable[[str], str] | None = None) -> None:
+        self._mask = mask
         self.number = 0
         self.faults = 0
         self.last_fault = ""
@@ -267,6 +285,9 @@ class Audit:
     def publish(self, what: Happening, *, t_ns: int) -> None:
         """Numbers a happening and tells it, after everything that was published before it."""
         self.number += 1
+        name = None if self._mask is None else _TEXTS.get(type(what))
+        if name is not None:
+            what = self._masked(what, name)
         event = AuditEvent(self.number, t_ns, what)
         if self._is_telling:
             # A watcher that publishes: nobody may hear of the effect before its cause.
@@ -279,6 +300,11 @@ class Audit:
                 self._tell(self._waiting.popleft())
         finally:
             self._is_telling = False
+
+    def _masked(self, what: Happening, name: str) -> Happening:
+        text = getattr(what, name)
+        masked = text if self._mask is None else self._mask(text)
+        return what if masked == text else msgspec.structs.replace(what, **{name: masked})
 
     def _tell(self, event: AuditEvent) -> None:
         for watcher in self._watchers:

@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from reactor.audit import AlarmRaised, Audit, Watcher
+from reactor.binance.redaction import redact_named
 from reactor.binance.urls import environment
 from reactor.clock import SystemClock
 from reactor.config import Config
@@ -28,6 +29,7 @@ from reactor.shell.quickness import stay_quick
 from reactor.shell.rest.aiohttp_rest import AiohttpRest
 from reactor.shell.rest.credentials import load_credentials
 from reactor.shell.transport.choose import create_transport
+from reactor.watch.log_lines import Masks
 from reactor.watch.oversight import Oversight, alongside
 
 Say = Callable[[str], None]
@@ -107,7 +109,8 @@ async def live(
     if why is not None:
         say(why)
     clock = SystemClock()
-    audit = Audit()
+    masks = Masks([credentials.api_key])
+    audit = Audit(mask=lambda text: masks.mask(redact_named(text)))
     oversight = Oversight(
         config,
         audit=audit,

@@ -21,6 +21,8 @@ _NAMED: Final = re.compile(
 _STREAM: Final = re.compile(r'("stream"\s*:\s*")([^"@!]*)(?=["]|\Z)')
 # Listen keys, API keys and HMAC signatures have 64 characters, Ed25519 ones 88; a cut one fewer.
 _KEY_RUN: Final = re.compile(r"[A-Za-z0-9+/=_%-]{24,}")
+# The user stream's address has its key in the path.
+_IN_PATH: Final = re.compile(r"(/ws/)[A-Za-z0-9]{24,}")
 _CUT_RUN: Final = re.compile(r"[A-Za-z0-9+/=_%-]+\Z")
 _EVENT_NAME: Final = re.compile(r"[A-Z_]{1,40}")
 
@@ -36,6 +38,14 @@ def redact(text: str) -> str:
     text = _NAMED.sub(rf"\1{_MASK}", text)
     text = _STREAM.sub(lambda match: match[1] + _mask_unless_event(match[2]), text)
     return _KEY_RUN.sub(lambda match: _mask_unless_event(match[0]), text)
+
+
+def redact_named(text: str) -> str:
+    """The text without what is named as a key, or stands where a listen key does.
+
+    For texts of our own, whose paths and ids have to stay readable: nothing is taken away for its looks.
+    """
+    return _IN_PATH.sub(rf"\1{_MASK}", _NAMED.sub(rf"\1{_MASK}", text))
 
 
 def excerpt(raw: bytes) -> str:

@@ -33,6 +33,7 @@ from reactor.audit import (
     Started,
     Stopped,
 )
+from reactor.binance.redaction import redact_named
 from reactor.clock import Clock
 from reactor.config import LogConfig
 from reactor.core.decisions import Alarm, StopMoved
@@ -79,7 +80,7 @@ def configure_logs(
         }
 
     def finish(_: Any, __: str, event: EventDict) -> str:
-        return masks.mask(render(event))
+        return masks.mask(redact_named(render(event)))
 
     structlog.configure(
         processors=[

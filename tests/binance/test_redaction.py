@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactor.binance.messages import malformed
-from reactor.binance.redaction import excerpt, redact
+from reactor.binance.redaction import excerpt, redact, redact_named
 from reactor.limits import EXCERPT_CHARS_MAX, REASON_CHARS_MAX
 
 KEY = "pqia91ma19a5s61cv6a81va65sdf19v8a65a1a5s61cv6a81va65sdf19v8a65a1"
@@ -79,3 +79,18 @@ def test_a_reason_is_one_short_printable_line(reason: str) -> None:
 def test_an_excerpt_that_was_cut_says_so() -> None:
     assert excerpt(b"ab " * 100).endswith("…")
     assert excerpt(b"ab") == "ab"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GET /fapi/v1/order?symbol=X&signature=a1b2&timestamp=5", "signature=…&timestamp=5"),
+        ("InvalidURL: wss://fstream.binance.com/ws/" + "Kk7" * 20, "binance.com/ws/…"),
+        ('{"listenKey":"abc","x":1}', '{"listenKey":"…","x":1}'),
+        ("X-MBX-APIKEY: abc", "X-MBX-APIKEY: …"),
+        ("/var/lib/exit-reactor/tapes/20261129T172428-0000.jsonl.zst", "exit-reactor/tapes/2026"),
+        ("xr-bo3n4-YtjLNf-0001BxJE.00001000000 of /ws/btcusdt@aggTrade", "/ws/btcusdt@aggTrade"),
+    ],
+)
+def test_what_is_named_as_a_key_goes_and_paths_stay(text: str, shown: str) -> None:
+    assert shown in redact_named(text)

@@ -1,8 +1,10 @@
 """Nothing that a session leaves behind holds a key, a secret, a signature or a listen key."""
 
 import asyncio
+import os
 import re
 import signal
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
@@ -138,3 +140,47 @@ async def test_a_whole_session_leaves_no_secret_anywhere(kind: str, tmp_path: Pa
         if form in raw
     ]
     assert not found
+
+
+CRASHES = """
+import asyncio, os, sys
+from reactor.cli import main
+from reactor.shell.keeping import Keeping
+
+async def broken(self, *_):
+    await asyncio.sleep(1)
+    secret = os.environ["BINANCE_API_SECRET"]
+    key = os.environ["BINANCE_API_KEY"]
+    raise RuntimeError(f"{key} GET /fapi/v1/order?listenKey={key[::-1]}&signature={secret}")
+
+Keeping.run = broken
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+async def test_a_crash_leaves_none_either(tmp_path: Path) -> None:
+    """An error of ours whose words hold them all: log, journal, tape, and what an alarm's command is told."""
+    tells = f"cat > {tmp_path}/told.json; env > {tmp_path}/told.env"
+    async with served(Settings(api_key=KEY, api_secret=SECRET)) as exchange:
+        run = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", CRASHES, "run", "--live", "--include", "*", "--record"),
+            *("--environment", f"sim:{exchange.url}", "--data-dir", str(tmp_path / "data")),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={
+                **os.environ,
+                "BINANCE_API_KEY": KEY,
+                "BINANCE_API_SECRET": SECRET,
+                "REACTOR_ALARMS_COMMAND": f"/bin/sh,-c,{tells}",
+                "REACTOR_HTTP_PORT": "0",
+                "REACTOR_LOG_LEVEL": "debug",
+                "REACTOR_RECORD_MIN_FREE_DISK": "1KB",
+            },
+        )
+        out, err = await asyncio.wait_for(run.communicate(), 60)
+    assert run.returncode == 1, err
+    left = everything_left(tmp_path, []) | {"standard output": out, "standard error": err}
+    assert b"RuntimeError" in err
+    assert b"RuntimeError" in left[f"{tmp_path}/told.json"]
+    for hidden in (KEY, KEY[::-1], SECRET):
+        assert [name for name, raw in left.items() if hidden.encode() in raw] == []
