@@ -11,10 +11,19 @@ from decimal import Decimal
 
 from reactor.sim.decimals import ZERO
 from reactor.sim.market import Market
-from reactor.sim.model import AlgoOrder, Income, Order, Position, Trade
+from reactor.sim.model import (
+    AlgoOrder,
+    Amendment,
+    Income,
+    MarginChange,
+    Order,
+    Position,
+    Trade,
+)
 
 CLOSED_MAX = 5000  # finished orders kept for queries
 HISTORY_MAX = 10_000
+AMENDMENTS_MAX = 1000
 DEFAULT_LEVERAGE = 20
 
 
@@ -46,8 +55,10 @@ class Account:
     hedge: bool = False
     multi_assets: bool = False
     reduce_only_conflict: str = "expire"  # expire | reject, see docs/simulator.md
-    only_reduce: bool = False
+    only_reduce: int = 0  # the code that opening orders are refused with; 0 is no restriction
     cooling_off: bool = False
+    coin_margined: bool = False  # whether COIN-M orders or positions hold the position mode
+    fee_burn: bool = True
     taker_rate: Decimal = Decimal("0.0005")
     maker_rate: Decimal = Decimal("0.0002")
     positions: dict[tuple[str, str], Position] = field(default_factory=dict)
@@ -61,6 +72,10 @@ class Account:
     income: deque[Income] = field(default_factory=lambda: deque(maxlen=HISTORY_MAX))
     listen_key: str = ""
     listen_key_until_ms: int = 0
+    amendments: deque[Amendment] = field(default_factory=lambda: deque(maxlen=AMENDMENTS_MAX))
+    margin_changes: deque[MarginChange] = field(
+        default_factory=lambda: deque(maxlen=AMENDMENTS_MAX)
+    )
     countdowns: dict[str, int] = field(default_factory=dict)
     updated_ms: int = 0
     called_margin: bool = False

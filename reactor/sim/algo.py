@@ -8,6 +8,8 @@ owner, REJECTED by the engine, EXPIRED with the position. Source: binance.md §5
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from reactor.sim import events
 from reactor.sim.account import Account
 from reactor.sim.decimals import ZERO
@@ -169,6 +171,9 @@ def _release(exchange: "Exchange", account: Account, algo: AlgoOrder) -> None:
         time_in_force="GTC" if algo.is_gte else algo.time_in_force,
         quantity=quantity,
         price=algo.price,
+        stp_mode=algo.stp_mode,
+        price_match=algo.price_match,
+        good_till_ms=algo.good_till_ms,
         reduce_only=(algo.reduce_only or algo.close_position) and not account.hedge,
         client_id=algo.client_id,
         algo_id=algo.algo_id,
@@ -176,6 +181,9 @@ def _release(exchange: "Exchange", account: Account, algo: AlgoOrder) -> None:
     )
     try:
         _check_release(market, quantity)
+        if limited and algo.price_match != "NONE":
+            price = orders.matched_price(exchange, market, algo.side, algo.price_match)
+            ask = msgspec.structs.replace(ask, price=price)
         algo.actual_type = ask.type
         order = orders.place(exchange, account, ask)
     except Refusal as refusal:

@@ -41,7 +41,7 @@ def place(exchange: "Exchange", account: Account, params: Parameters) -> AlgoOrd
     client_id = params.client_id("clientAlgoId")
     working = params.text("workingType", "CONTRACT_PRICE")
     if working not in WORKING_TYPES:
-        raise Refusal(-1130, name="workingType")
+        raise Refusal(-4031, value=working)
     if closing:
         _check_closing(account, params, kind, side, position_side)
     time_in_force = params.text("timeInForce", "GTC")
@@ -67,8 +67,9 @@ def place(exchange: "Exchange", account: Account, params: Parameters) -> AlgoOrd
         price_protect=bool(params.flag("priceProtect")),
         created_ms=exchange.server_ms,
         updated_ms=exchange.server_ms,
-        good_till_ms=params.integer("goodTillDate") or 0,
-        stp_mode=params.text("selfTradePreventionMode", "EXPIRE_MAKER"),
+        good_till_ms=orders.read_good_till(exchange, params, time_in_force),
+        stp_mode=orders.read_stp_mode(params),
+        price_match=params.text("priceMatch", "NONE"),
     )
     _read_condition(market, params, order)
     _check_standing(account, order)
@@ -81,11 +82,9 @@ def place(exchange: "Exchange", account: Account, params: Parameters) -> AlgoOrd
 
 
 def _read_reduce_only(account: Account, params: Parameters, *, closing: bool) -> bool:
-    if closing and params.flag("reduceOnly"):
+    if closing and "reduceOnly" in params:
         raise Refusal(-4138)
-    if account.hedge and "reduceOnly" in params:
-        raise Refusal(-1106, name="reduceonly")
-    return bool(params.flag("reduceOnly"))
+    return orders.read_reduce_only(account, params)
 
 
 def _check_closing(
@@ -111,9 +110,19 @@ def _read_quantity(params: Parameters, market: Market, kind: str, *, closing: bo
 
 def _read_limit_price(params: Parameters, market: Market, kind: str) -> Decimal:
     price = params.decimal("price")
+    match = params.text("priceMatch", "NONE")
     if kind not in LIMITED:
         if price:
             raise Refusal(-1106, name="price")
+        if match != "NONE":
+            raise Refusal(-5038)
+        return ZERO
+    if match != "NONE":
+        # The price is taken from the book when the order triggers.
+        if price:
+            raise Refusal(-1106, name="price")
+        if match not in orders.PRICE_MATCHES:
+            raise Refusal(-5037)
         return ZERO
     if price is None:
         raise missing("price")
@@ -146,6 +155,8 @@ def _read_condition(market: Market, params: Parameters, order: AlgoOrder) -> Non
         raise missing("triggerPrice")
     filters.check_trigger(market, trigger, reference)
     order.trigger_price = trigger
+    if order.price:
+        filters.check_stop_percent(market, order.side, order.price, trigger)
     if algo.crossed(order, reference):
         raise Refusal(-2021)
 

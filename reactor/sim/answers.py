@@ -6,8 +6,8 @@ from typing import Any
 
 from reactor.sim.account import Account, Margins
 from reactor.sim.decimals import ZERO, fixed, plain
-from reactor.sim.market import INTERVAL_MS, Candle, Market
-from reactor.sim.model import AlgoOrder, Order, Position, Trade
+from reactor.sim.market import INTERVAL_MS, Candle, Market, PublicTrade
+from reactor.sim.model import AlgoOrder, Amendment, Order, Position, Trade
 from reactor.sim.symbols import SymbolRules
 
 Row = dict[str, Any]
@@ -68,7 +68,8 @@ def queried(rules: SymbolRules, order: Order) -> Row:
 def algo_placed(rules: SymbolRules, algo: AlgoOrder) -> Row:
     """Return the answer to placing a conditional order."""
     places, size = rules.price_places, rules.quantity_places
-    row: Row = {
+    trails = algo.type == "TRAILING_STOP_MARKET"
+    return {
         "algoId": algo.algo_id,
         "clientAlgoId": algo.client_id,
         "algoType": "CONDITIONAL",
@@ -88,15 +89,13 @@ def algo_placed(rules: SymbolRules, algo: AlgoOrder) -> Row:
         "closePosition": algo.close_position,
         "priceProtect": algo.price_protect,
         "reduceOnly": algo.reduce_only,
+        "activatePrice": fixed(algo.activate_price, places) if trails else "",
+        "callbackRate": plain(algo.callback_rate) if trails else "",
         "createTime": algo.created_ms,
         "updateTime": algo.updated_ms,
         "triggerTime": algo.trigger_ms,
         "goodTillDate": algo.good_till_ms,
     }
-    if algo.type == "TRAILING_STOP_MARKET":
-        row["activatePrice"] = fixed(algo.activate_price, places)
-        row["callbackRate"] = plain(algo.callback_rate)
-    return row
 
 
 def algo_queried(rules: SymbolRules, algo: AlgoOrder) -> Row:
@@ -122,6 +121,30 @@ def algo_cancelled(algo: AlgoOrder) -> Row:
         "clientAlgoId": algo.client_id,
         "code": "200",
         "msg": "success",
+    }
+
+
+def amendment(rules: SymbolRules, change: Amendment) -> Row:
+    """Return one row of orderAmendment."""
+    places, size = rules.price_places, rules.quantity_places
+    return {
+        "amendmentId": change.amendment_id,
+        "symbol": change.symbol,
+        "pair": change.symbol,
+        "orderId": change.order_id,
+        "clientOrderId": change.client_id,
+        "time": change.time_ms,
+        "amendment": {
+            "price": {
+                "before": fixed(change.price[0], places),
+                "after": fixed(change.price[1], places),
+            },
+            "origQty": {
+                "before": fixed(change.quantity[0], size),
+                "after": fixed(change.quantity[1], size),
+            },
+            "count": change.count,
+        },
     }
 
 
@@ -352,6 +375,20 @@ def premium(market: Market, now_ms: int) -> Row:
         "interestRate": "0.00010000",
         "nextFundingTime": market.next_funding_ms,
         "time": now_ms,
+    }
+
+
+def print_row(market: Market, trade: PublicTrade) -> Row:
+    """Return one row of trades and historicalTrades."""
+    rules = market.rules
+    return {
+        "id": trade.trade_id,
+        "price": fixed(trade.price, rules.price_places),
+        "qty": fixed(trade.quantity, rules.quantity_places),
+        "quoteQty": fixed(trade.price * trade.quantity, 2),
+        "time": trade.time_ms,
+        "isBuyerMaker": trade.buyer_maker,
+        "isRPITrade": False,
     }
 
 

@@ -238,7 +238,9 @@ class Control:
         if conflict not in {"expire", "reject"}:
             raise ConfigError("'reduceOnlyConflict' must be expire or reject")
         account.reduce_only_conflict = conflict
-        account.only_reduce = bool(body.get("onlyReduce", account.only_reduce))
+        if "onlyReduce" in body:
+            account.only_reduce = _only_reduce(body["onlyReduce"])
+        account.coin_margined = bool(body.get("coinMargined", account.coin_margined))
         account.cooling_off = bool(body.get("coolingOff", account.cooling_off))
         return None
 
@@ -269,6 +271,10 @@ class Control:
         symbol = self._symbol(body)
         market = exchange.markets[symbol]
         market.status = str(body.get("status", market.status))
+        control = str(body.get("positionControlSide", market.position_control))
+        if control not in orders.POSITION_CONTROLS:
+            raise ConfigError("'positionControlSide' must be NONE, BOTH, BUY or SELL")
+        market.position_control = control
         names = {
             "tickSize": "tick",
             "stepSize": "step",
@@ -389,3 +395,13 @@ class Control:
 
     def _state(self, body: Body) -> Any:
         return control_view.state(self._exchange, self._hub)
+
+
+def _only_reduce(value: Any) -> int:
+    """Read the restriction to closing orders: true, false, or the code to refuse with."""
+    if isinstance(value, bool):
+        return -4400 if value else 0
+    if not isinstance(value, int) or value not in orders.ONLY_REDUCE_CODES:
+        codes = ", ".join(str(code) for code in sorted(orders.ONLY_REDUCE_CODES))
+        raise ConfigError(f"'onlyReduce' must be true, false or one of {codes}")
+    return int(value)

@@ -10,6 +10,7 @@ from reactor.errors import ConfigError
 from reactor.sim.rest import Response
 
 Body = Mapping[str, Any]
+NUMBER_MAX = 10**15  # beyond it sums of products would lose digits
 
 
 def number(body: Body, name: str, default: str | None = None) -> Decimal:
@@ -19,8 +20,8 @@ def number(body: Body, name: str, default: str | None = None) -> Decimal:
         value_read = Decimal(str(value))
     except InvalidOperation as error:
         raise ConfigError(f"{name!r} must be a number, not {value!r}") from error
-    if not value_read.is_finite():
-        raise ConfigError(f"{name!r} must be a finite number")
+    if not value_read.is_finite() or abs(value_read) > NUMBER_MAX:
+        raise ConfigError(f"{name!r} must be a number between -1e15 and 1e15")
     return value_read
 
 

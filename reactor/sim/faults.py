@@ -32,6 +32,7 @@ REQUEST: Final = frozenset(
         "hang",
         "stale",
         "not_json",
+        "overload",
     }
 )
 WRITING: Final = REQUEST - {"stale"}

@@ -62,6 +62,19 @@ def check_percent(market: Market, side: str, price: Decimal) -> None:
         raise Refusal(-4024, bound=plain(bound))
 
 
+def check_stop_percent(market: Market, side: str, price: Decimal, trigger: Decimal) -> None:
+    """Hold the limit price of a conditional order against PERCENT_PRICE around its trigger.
+
+    Raises:
+        Refusal: -4183 a bid too high, -4184 an offer too low.
+    """
+    rules = market.rules
+    if side == "BUY" and price > trigger * rules.multiplier_up:
+        raise Refusal(-4183, bound=plain(floor_to(trigger * rules.multiplier_up, rules.tick)))
+    if side == "SELL" and price < trigger * rules.multiplier_down:
+        raise Refusal(-4184, bound=plain(floor_to(trigger * rules.multiplier_down, rules.tick)))
+
+
 def check_trigger(market: Market, price: Decimal, reference: Decimal) -> None:
     """Hold a trigger price against PRICE_FILTER and the stop multipliers.
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from reactor.sim import events
-from reactor.sim.market import FUNDING_MS, Market
+from reactor.sim.market import FUNDING_MS, Funding, Market
 from reactor.sim.model import QUANTUM
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def pay(exchange: "Exchange", market: Market) -> None:
     """Settle one symbol now: longs pay shorts when the rate is positive."""
     symbol = market.rules.symbol
     now_ms = exchange.server_ms
+    market.fundings.append(Funding(now_ms, market.funding_rate, market.mark))
     for account in exchange.accounts.values():
         for position in list(account.open_positions()):
             if position.symbol != symbol:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from reactor.sim.decimals import floor_to
 from reactor.sim.market import INTERVAL_MS, MINUTE_MS, Candle, Market
 
+INVENTED_MAX = 5000
 MINUTE_VOLATILITY = 0.0004  # of the price, per square root of a minute
 
 
@@ -40,12 +41,13 @@ def candles(
     live = list(market.candles(interval, marks=marks))
     last_ms = live[-1].open_ms if end_ms is None else min(end_ms // span * span, live[-1].open_ms)
     if start_ms is not None:
-        first_ms = -(-start_ms // span) * span
+        # As before a listing: asked for too early a time, the answer begins with the first there is.
+        first_ms = max(-(-start_ms // span) * span, live[0].open_ms - INVENTED_MAX * span)
         last_ms = min(last_ms, first_ms + (limit - 1) * span)
     else:
         first_ms = last_ms - (limit - 1) * span
     older = max(0, (live[0].open_ms - first_ms) // span)
-    rows = [*_invented(market, interval, live[0], min(older, 5000)), *live]
+    rows = [*_invented(market, interval, live[0], min(older, INVENTED_MAX)), *live]
     return [row for row in rows if first_ms <= row.open_ms <= last_ms][:limit]
 
 

@@ -12,6 +12,7 @@ from reactor.sim.symbols import SymbolRules
 MINUTE_MS = 60_000
 CANDLES_MAX = 1500  # a day of minutes, and what one klines request may ask for
 TRADES_MAX = 1000
+FUNDINGS_MAX = 1000
 FUNDING_MS = 8 * 3_600_000
 DEPTH_NOTIONAL = Decimal(50_000)  # USDT at a level near the touch
 
@@ -94,6 +95,15 @@ class PublicTrade:
     buyer_maker: bool
 
 
+@dataclass(slots=True)
+class Funding:
+    """One settlement of funding: the rate that was paid, and the mark price it was paid on."""
+
+    time_ms: int
+    rate: Decimal
+    mark: Decimal
+
+
 class Market:
     """The state of one symbol. Whoever changes it says when."""
 
@@ -102,6 +112,8 @@ class Market:
         depth = max(rules.step, floor_to(DEPTH_NOTIONAL / price, rules.step))
         self.use(rules)
         self.status = "TRADING"
+        self.position_control = "NONE"  # exchangeInfo's positionControlSide
+        self.fundings: deque[Funding] = deque(maxlen=FUNDINGS_MAX)
         self.last = price
         self.mark = price
         self.index = price

@@ -152,15 +152,21 @@ def fill(
             now_ms,
         )
     )
-    if execution == "TRADE":
-        lite = events.trade_lite(
-            order, quantity=quantity, price=price, trade_id=trade_id, maker=maker, time_ms=now_ms
+    if account.listen_key:
+        if execution == "TRADE":
+            lite = events.trade_lite(
+                order,
+                quantity=quantity,
+                price=price,
+                trade_id=trade_id,
+                maker=maker,
+                time_ms=now_ms,
+            )
+            exchange.tell_user(account, lite)
+        exchange.tell_user(
+            account,
+            events.account_update(account, "ORDER", [position], exchange.markets, time_ms=now_ms),
         )
-        exchange.tell_user(account, lite)
-    exchange.tell_user(
-        account,
-        events.account_update(account, "ORDER", [position], exchange.markets, time_ms=now_ms),
-    )
     if not order.remaining:
         _leave(exchange, account, order)
     tell(
@@ -299,6 +305,8 @@ def tell(
     fill: "tuple[Decimal, Decimal, int, Decimal, Decimal, bool] | None" = None,
 ) -> None:
     """Send an ORDER_TRADE_UPDATE with the notional of the account's resting orders."""
+    if not account.listen_key:
+        return
     bids = asks = ZERO
     for other in account.orders.values():
         if other.symbol == order.symbol and other.type == "LIMIT":

@@ -229,3 +229,28 @@ class Income:
     tran_id: int
     trade_id: str = ""
     info: str = field(default="")
+
+
+@dataclass(slots=True)
+class Amendment:
+    """One change of a resting order; (before, after) of price and quantity."""
+
+    amendment_id: int
+    symbol: str
+    order_id: int
+    client_id: str
+    time_ms: int
+    price: tuple[Decimal, Decimal]
+    quantity: tuple[Decimal, Decimal]
+    count: int
+
+
+@dataclass(slots=True)
+class MarginChange:
+    """One change of an isolated position's margin at its owner's wish; type 1 adds, 2 takes out."""
+
+    symbol: str
+    position_side: str
+    kind: int
+    amount: Decimal
+    time_ms: int

@@ -14,7 +14,7 @@ from reactor.sim import filters, matching
 from reactor.sim.account import Account
 from reactor.sim.decimals import ZERO
 from reactor.sim.market import Market
-from reactor.sim.model import Order
+from reactor.sim.model import Amendment, Order
 from reactor.sim.parameters import Parameters
 from reactor.sim.refusals import Refusal, missing
 from reactor.sim.symbols import ORDERS_MAX
@@ -29,6 +29,26 @@ CONDITIONAL: Final = frozenset(
 TYPES: Final = frozenset({"LIMIT", "MARKET"}) | CONDITIONAL
 TIMES: Final = frozenset({"GTC", "IOC", "FOK", "GTX", "GTD"})
 POSITION_SIDES: Final = frozenset({"BOTH", "LONG", "SHORT"})
+STP_MODES: Final = frozenset({"NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"})
+# priceMatch -> (the other side of the book?, which level of it)
+PRICE_MATCHES: Final = {
+    "OPPONENT": (True, 1),
+    "OPPONENT_5": (True, 5),
+    "QUEUE": (False, 1),
+    "QUEUE_5": (False, 5),
+    "QUEUE_10": (False, 10),
+    "QUEUE_20": (False, 20),
+}
+# exchangeInfo's positionControlSide -> what an opening order of a side is refused with
+POSITION_CONTROLS: Final[dict[str, dict[str, int]]] = {
+    "NONE": {},
+    "BOTH": {"BUY": -4105, "SELL": -4105},
+    "BUY": {"BUY": -4106},
+    "SELL": {"SELL": -4107},
+}
+ONLY_REDUCE_CODES: Final = frozenset({-4087, -4189, -4400, -4401})
+GOOD_TILL_MIN_MS = 600_000  # ahead of now
+GOOD_TILL_MAX_MS = 253_402_300_799_000
 UNFILLED_KEPT_MS = 3 * 24 * 3_600_000
 
 
@@ -48,6 +68,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     close_position: bool = False
     good_till_ms: int = 0
     stp_mode: str = "EXPIRE_MAKER"
+    price_match: str = "NONE"
 
 
 def market_of(exchange: "Exchange", params: Parameters) -> Market:
@@ -70,7 +91,7 @@ def read_position_side(account: Account, params: Parameters) -> str:
     """
     side = params.text("positionSide", "BOTH")
     if side not in POSITION_SIDES:
-        raise Refusal(-1130, name="positionSide")
+        raise Refusal(-4060)
     if (side == "BOTH") == account.hedge:
         raise Refusal(-4061)
     return side
@@ -80,11 +101,14 @@ def read_reduce_only(account: Account, params: Parameters) -> bool:
     """Return reduceOnly.
 
     Raises:
-        Refusal: -1106 in hedge mode, where it cannot be sent.
+        Refusal: -1106 in hedge mode, where it cannot be sent; -4062 neither true nor false.
     """
     if account.hedge and "reduceOnly" in params:
         raise Refusal(-1106, name="reduceonly")
-    return bool(params.flag("reduceOnly"))
+    value = params.text("reduceOnly").lower()
+    if value not in {"", "true", "false"}:
+        raise Refusal(-4062)
+    return value == "true"
 
 
 def read(exchange: "Exchange", account: Account, params: Parameters) -> Ask:
@@ -106,7 +130,7 @@ def read(exchange: "Exchange", account: Account, params: Parameters) -> Ask:
     quantity = params.decimal("quantity")
     if quantity is None:
         raise missing("quantity")
-    price, time_in_force, good_till = _read_price(params, kind)
+    price, time_in_force, good_till = _read_price(exchange, market, params, kind, side)
     filters.check_quantity(market.rules, quantity, market=kind == "MARKET")
     closing = reduce_only or account.closes(side, position_side)
     if kind == "LIMIT":
@@ -127,24 +151,78 @@ def read(exchange: "Exchange", account: Account, params: Parameters) -> Ask:
         reduce_only=reduce_only,
         client_id=client_id,
         good_till_ms=good_till,
-        stp_mode=params.text("selfTradePreventionMode", "EXPIRE_MAKER"),
+        stp_mode=read_stp_mode(params),
+        price_match=params.text("priceMatch", "NONE"),
     )
 
 
-def _read_price(params: Parameters, kind: str) -> tuple[Decimal, str, int]:
+def _read_price(
+    exchange: "Exchange", market: Market, params: Parameters, kind: str, side: str
+) -> tuple[Decimal, str, int]:
+    match = params.text("priceMatch", "NONE")
     if kind == "MARKET":
         for name in ("price", "timeInForce"):
             if params.text(name):
                 raise Refusal(-1106, name=name.lower())
+        if match != "NONE":
+            raise Refusal(-5038)
         return ZERO, "GTC", 0
     time_in_force = params.choice("timeInForce", TIMES, -1115)
-    price = params.decimal("price")
+    if match != "NONE":
+        if params.text("price"):
+            raise Refusal(-1106, name="price")
+        price: Decimal | None = matched_price(exchange, market, side, match)
+    else:
+        price = params.decimal("price")
     if price is None:
         raise missing("price")
-    good_till = params.integer("goodTillDate") or 0
-    if time_in_force == "GTD" and not good_till:
+    return price, time_in_force, read_good_till(exchange, params, time_in_force)
+
+
+def matched_price(exchange: "Exchange", market: Market, side: str, match: str) -> Decimal:
+    """Return the limit price that priceMatch stands for: a level of the book as it is now.
+
+    Raises:
+        Refusal: -5037 no such priceMatch, -5041 the book is not so deep.
+    """
+    level = PRICE_MATCHES.get(match)
+    if level is None:
+        raise Refusal(-5037)
+    opponent, place = level
+    taker = side if opponent else ("SELL" if side == "BUY" else "BUY")
+    rows = market.book.offers(taker, exchange.now_ms)
+    found = next(itertools.islice(rows, place - 1, None), None)
+    if found is None:
+        raise Refusal(-5041)
+    return found[0]
+
+
+def read_good_till(exchange: "Exchange", params: Parameters, time_in_force: str) -> int:
+    """Return goodTillDate, ms; 0 for orders that have none.
+
+    Raises:
+        Refusal: -1102 a GTD order without it, -5040 less than ten minutes ahead, or beyond year 9999.
+    """
+    good_till = params.integer("goodTillDate")
+    if time_in_force != "GTD":
+        return 0
+    if not good_till:
         raise missing("goodTillDate")
-    return price, time_in_force, good_till
+    if not exchange.server_ms + GOOD_TILL_MIN_MS < good_till < GOOD_TILL_MAX_MS:
+        raise Refusal(-5040)
+    return good_till
+
+
+def read_stp_mode(params: Parameters) -> str:
+    """Return the self-trade prevention mode.
+
+    Raises:
+        Refusal: -5039, there is no such mode.
+    """
+    mode = params.text("selfTradePreventionMode", "EXPIRE_MAKER")
+    if mode not in STP_MODES:
+        raise Refusal(-5039)
+    return mode
 
 
 def place(exchange: "Exchange", account: Account, ask: Ask) -> Order:
@@ -154,17 +232,16 @@ def place(exchange: "Exchange", account: Account, ask: Ask) -> Order:
         The order as it stands after matching.
 
     Raises:
-        Refusal: -4116, -2022, -4118, -2025, -2019, -2027, -4131, -5021, -5022, -4400 or -4192.
+        Refusal: -4116, -2022, -4118, -2025, -2019, -2027, -4131, -5021, -5022, or the code of a
+            restriction of the account or the symbol.
     """
     market = exchange.markets[ask.symbol]
     client_id = ask.client_id
     if client_id and any(o.client_id == client_id for o in account.orders.values()):
         raise Refusal(-4116)
     closing = ask.reduce_only or account.closes(ask.side, ask.position_side)
-    if account.only_reduce and not closing:
-        raise Refusal(-4400)
-    if account.cooling_off and not closing:
-        raise Refusal(-4192)
+    if not closing:
+        _check_permission(account, market, ask.side)
     quantity, knocked = _reducing(account, ask) if closing else (ask.quantity, list[Order]())
     if ask.type == "LIMIT" and len(account.open_orders(ask.symbol)) >= ORDERS_MAX:
         raise Refusal(-2025)
@@ -191,11 +268,23 @@ def place(exchange: "Exchange", account: Account, ask: Ask) -> Order:
         algo_id=ask.algo_id,
         good_till_ms=ask.good_till_ms,
         stp_mode=ask.stp_mode,
+        price_match=ask.price_match,
     )
     for other in knocked:
         matching.expire(exchange, account, other, reason="4")
     matching.enter(exchange, account, order, fills)
     return order
+
+
+def _check_permission(account: Account, market: Market, side: str) -> None:
+    """Refuse what only closing orders may do while the account or the symbol is restricted."""
+    if account.only_reduce:
+        raise Refusal(account.only_reduce)
+    if account.cooling_off:
+        raise Refusal(-4192)
+    code = POSITION_CONTROLS[market.position_control].get(side)
+    if code is not None:
+        raise Refusal(code)
 
 
 def _reducing(account: Account, ask: Ask) -> tuple[Decimal, list[Order]]:
@@ -317,7 +406,7 @@ def amend(exchange: "Exchange", account: Account, params: Parameters) -> Order:
     """Change price and quantity of a resting LIMIT order.
 
     Raises:
-        Refusal: -2013 when it is not open, or a filter's code.
+        Refusal: -2013 it is not open, -5027 nothing would change, or a filter's code.
     """
     market = market_of(exchange, params)
     order = find_open(account, params, market.rules.symbol)
@@ -339,6 +428,22 @@ def amend(exchange: "Exchange", account: Account, params: Parameters) -> Order:
             raise Refusal(-2022)
     if quantity <= order.executed:
         return cancel(exchange, account, order)
+    if (quantity, price) == (order.quantity, order.price):
+        raise Refusal(-5027)
+    exchange.remember(account)
+    earlier = sum(a.order_id == order.order_id for a in account.amendments)
+    account.amendments.append(
+        Amendment(
+            amendment_id=exchange.next_id(),
+            symbol=order.symbol,
+            order_id=order.order_id,
+            client_id=order.client_id,
+            time_ms=exchange.server_ms,
+            price=(order.price, price),
+            quantity=(order.quantity, quantity),
+            count=earlier + 1,
+        )
+    )
     order.quantity, order.price, order.updated_ms = quantity, price, exchange.server_ms
     matching.amended(exchange, account, order)
     return order

@@ -1,19 +1,33 @@
 """Which market frames are made, and when; only those that somebody subscribed to."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
 from reactor.sim import frames
 from reactor.sim.book import Level
+from reactor.sim.decimals import ZERO
 from reactor.sim.market import INTERVAL_MS, Candle, Market, PublicTrade
 
 if TYPE_CHECKING:
     from reactor.sim.exchange import Exchange
 
 BEAT_MS = 250
-DEPTH_LEVELS = (5, 10, 20)
-DIFF_LEVELS = 20
+
+
+class _Told(NamedTuple):
+    """A symbol's book as the readers of its diff streams know it."""
+
+    update_id: int
+    bids: list[Level]
+    asks: list[Level]
+
+
+def _changes(before: list[Level], after: list[Level]) -> list[Level]:
+    """Return what turns one side of a book into another: new quantities, and 0 for what is gone."""
+    known = dict(before)
+    changed = [level for level in after if known.pop(level[0], None) != level[1]]
+    return changed + [(price, ZERO) for price in known]
 
 
 class Publisher:
@@ -23,7 +37,8 @@ class Publisher:
         self._exchange = exchange
         self._beating = False
         self._last_klines: dict[str, tuple[int, int]] = {}
-        self._depth_ids: dict[str, int] = {}
+        self._partial_ids: dict[str, int] = {}
+        self._told: dict[str, _Told] = {}
 
     def wake(self) -> None:
         """Begin the regular frames, now that somebody wants some; they end with the last reader."""
@@ -78,6 +93,7 @@ class Publisher:
             return
         exchange.schedule(BEAT_MS - exchange.now_ms % BEAT_MS, self._beat)
         whole = exchange.now_ms % 1000 < BEAT_MS
+        self._diffs()
         for stream in sorted(exchange.wanted):
             name, _, kind = stream.partition("@")
             market = exchange.markets.get(name.upper())
@@ -88,7 +104,9 @@ class Publisher:
             if kind.startswith("kline_"):
                 self._kline(stream, market, kind.removeprefix("kline_"))
             elif kind.startswith("depth"):
-                self._depth(stream, market, kind)
+                count = kind.partition("@")[0].removeprefix("depth")
+                if count:
+                    self._partial(stream, market, int(count))
             elif whole:
                 self._second(stream, market, kind)
 
@@ -152,26 +170,77 @@ class Publisher:
             payload = frames.kline(market, interval, done, exchange.server_ms, closed=True)
             exchange.tell_market(stream, payload, market.rules.symbol)
 
-    def _depth(self, stream: str, market: Market, kind: str) -> None:
+    def _partial(self, stream: str, market: Market, count: int) -> None:
+        """Publish the best levels."""
         exchange = self._exchange
-        head = kind.partition("@")[0].removeprefix("depth")
-        count = int(head) if head in {"5", "10", "20"} else DIFF_LEVELS
-        previous = self._depth_ids.get(stream, market.update_id)
-        if not head and stream in self._depth_ids and previous == market.update_id:
-            return
-        now_ms = exchange.now_ms
-        bids = [
-            row for row, _ in zip(market.book.offers("SELL", now_ms), range(count), strict=False)
-        ]
-        asks = [
-            row for row, _ in zip(market.book.offers("BUY", now_ms), range(count), strict=False)
-        ]
-        first = min(previous + 1, market.update_id)
+        bids, asks = self._levels(market)
+        previous = self._partial_ids.get(stream, market.update_id)
+        self._partial_ids[stream] = market.update_id
         payload = frames.depth(
-            market, bids, asks, exchange.server_ms, first_id=first, previous_id=previous
+            market,
+            bids[:count],
+            asks[:count],
+            exchange.server_ms,
+            first_id=min(previous + 1, market.update_id),
+            previous_id=previous,
         )
-        self._depth_ids[stream] = market.update_id
         exchange.tell_market(stream, payload, market.rules.symbol)
+
+    def _levels(self, market: Market) -> tuple[list[Level], list[Level]]:
+        """Return the whole book as it is now, best first: (bids, asks)."""
+        book, now_ms = market.book, self._exchange.now_ms
+        return list(book.offers("SELL", now_ms)), list(book.offers("BUY", now_ms))
+
+    def _diffs(self) -> None:
+        """Publish what has changed in the books since it was last told, by symbol.
+
+        All diff streams of a symbol say the same: a level that is gone has the quantity 0, so that a
+        client's own book, begun with :meth:`snapshot`, stays equal to this one.
+        """
+        exchange = self._exchange
+        streams: dict[str, list[str]] = {}
+        for stream in sorted(exchange.wanted):
+            name, _, kind = stream.partition("@")
+            if kind.partition("@")[0] == "depth" and name.upper() in exchange.markets:
+                streams.setdefault(name.upper(), []).append(stream)
+        for symbol in [known for known in self._told if known not in streams]:
+            del self._told[symbol]
+        for symbol, names in streams.items():
+            market = exchange.markets[symbol]
+            told = self._told.get(symbol)
+            bids, asks = self._levels(market)
+            if told is None:
+                self._told[symbol] = _Told(market.update_id, bids, asks)
+                continue
+            gone_bids, gone_asks = _changes(told.bids, bids), _changes(told.asks, asks)
+            if not gone_bids and not gone_asks:
+                continue
+            # Two ids at least: a snapshot's lies between the frame before it and the end of this one.
+            market.update_id = max(market.update_id, told.update_id + 2)
+            payload = frames.depth(
+                market,
+                gone_bids,
+                gone_asks,
+                exchange.server_ms,
+                first_id=told.update_id + 1,
+                previous_id=told.update_id,
+            )
+            self._told[symbol] = _Told(market.update_id, bids, asks)
+            for stream in names:
+                exchange.tell_market(stream, payload, symbol)
+
+    def snapshot(self, market: Market) -> tuple[int, list[Level], list[Level]]:
+        """Return (last update id, bids, asks) for REST: the book that the next diff frame goes on from."""
+        symbol = market.rules.symbol
+        told = self._told.get(symbol)
+        if told is None:
+            bids, asks = self._levels(market)
+            prefix = f"{symbol.lower()}@depth"
+            if not any(s == prefix or s.startswith(f"{prefix}@") for s in self._exchange.wanted):
+                return market.update_id, bids, asks
+            told = self._told[symbol] = _Told(market.update_id, bids, asks)
+        market.update_id = max(market.update_id, told.update_id + 1)
+        return told.update_id + 1, told.bids, told.asks
 
     def forced(self, event: dict[str, object], symbol: str) -> None:
         """Publish a liquidation."""
@@ -183,4 +252,4 @@ class Publisher:
     def forget(self, stream: str) -> None:
         """Drop what was kept for a stream that nobody wants any more."""
         self._last_klines.pop(stream, None)
-        self._depth_ids.pop(stream, None)
+        self._partial_ids.pop(stream, None)

@@ -24,6 +24,7 @@ RECV_WINDOW_MS = 5000
 RECV_WINDOW_MS_MAX = 60_000
 AHEAD_MS_MAX = 1000
 KEY_LENGTHS = range(1, 513)
+THROTTLED = frozenset({"/fapi/v1/order", "/fapi/v1/order/test", "/fapi/v1/batchOrders"})
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,9 +84,19 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 def endpoints() -> Mapping[tuple[str, str], Endpoint]:
     """Return the table, (method, path) to endpoint."""
-    from reactor.sim import rest_account, rest_market, rest_trade  # noqa: PLC0415 -- they use Call
+    from reactor.sim import (  # noqa: PLC0415 -- they use Call
+        rest_account,
+        rest_history,
+        rest_market,
+        rest_trade,
+    )
 
-    return {**rest_market.ENDPOINTS, **rest_account.ENDPOINTS, **rest_trade.ENDPOINTS}
+    return {
+        **rest_market.ENDPOINTS,
+        **rest_history.ENDPOINTS,
+        **rest_account.ENDPOINTS,
+        **rest_trade.ENDPOINTS,
+    }
 
 
 _TABLE: dict[tuple[str, str], Endpoint] = {}
@@ -119,7 +130,7 @@ def answer(exchange: "Exchange", request: Request) -> Response:
             if exchange.faults
             else None
         )
-        before(exchange, rule, response)
+        before(exchange, rule, response, exempt=exempt_from_overload(facts))
         if endpoint.security == "signed" and credential is not None:
             _check_signature(credential, request)
             check_time(exchange, params)
@@ -213,7 +224,7 @@ def check_time(exchange: "Exchange", params: Parameters) -> None:
     window = params.integer("recvWindow")
     window = RECV_WINDOW_MS if window is None else window
     if window > RECV_WINDOW_MS_MAX:
-        raise Refusal(-1131, text="recvWindow must be less than 60000")
+        raise Refusal(-1131)
     now_ms = exchange.server_ms
     if timestamp >= now_ms + AHEAD_MS_MAX:
         raise Refusal(
@@ -229,14 +240,45 @@ def check_time(exchange: "Exchange", params: Parameters) -> None:
             raise Refusal(-5028)
 
 
-def before(exchange: "Exchange", rule: faults.FaultRule | None, response: Response) -> None:
-    """Apply what a fault does before a request is executed."""
+def exempt_from_overload(facts: Mapping[str, str]) -> bool:
+    """Tell whether an overloaded exchange still takes a request: only new orders can be turned away.
+
+    Orders that can but close something pass: closePosition, BOTH with reduceOnly, LONG with SELL, SHORT
+    with BUY. Source: binance.md §6, -1008.
+    """
+    if facts.get("method") not in {"POST", "order.place"} or facts.get("path") not in THROTTLED:
+        return True
+    side, position = facts.get("side"), facts.get("positionSide", "BOTH")
+    return (
+        facts.get("closePosition") == "true"
+        or (position == "BOTH" and facts.get("reduceOnly") == "true")
+        or (position, side) in {("LONG", "SELL"), ("SHORT", "BUY")}
+    )
+
+
+def before(
+    exchange: "Exchange",
+    rule: faults.FaultRule | None,
+    response: Response,
+    *,
+    exempt: bool = False,
+) -> None:
+    """Apply what a fault does before a request is executed.
+
+    Args:
+        exchange: The exchange.
+        rule: The fault, if there is one.
+        response: What is held back or dropped.
+        exempt: Whether the request passes an overload.
+    """
     if rule is None:
         return
     if rule.do == "latency" or rule.ms:
         response.delay_ms = exchange.faults.span_ms(rule)
     if rule.do == "error":
         raise fault_refusal(rule)
+    if rule.do == "overload" and not exempt:
+        raise Refusal(-1008)
     if rule.do in {"unknown_lost", "lost"}:
         raise Refusal(rule.code or -1007, status=rule.status or None)
     if rule.do in {"drop", "hang"}:

@@ -7,7 +7,7 @@ from reactor.sim import answers, events, orders
 from reactor.sim.account import Account
 from reactor.sim.answers import PositionView
 from reactor.sim.decimals import fixed, plain
-from reactor.sim.model import QUANTUM
+from reactor.sim.model import QUANTUM, MarginChange
 from reactor.sim.parameters import Parameters
 from reactor.sim.refusals import Refusal, missing
 from reactor.sim.rest import Call, Endpoint
@@ -92,7 +92,7 @@ def _config(account: Account) -> dict[str, Any]:
         "canTrade": True,
         "canDeposit": True,
         "canWithdraw": True,
-        "feeBurn": True,
+        "feeBurn": account.fee_burn,
         "tradeGroupId": -1,
         "updateTime": 0,
         "multiAssetsMargin": account.multi_assets,
@@ -155,10 +155,12 @@ def change_mode(account: Account, *, hedge: bool) -> None:
     """Change the position mode.
 
     Raises:
-        Refusal: -4059 it is so already, -4067 open orders, -4068 open positions.
+        Refusal: -4059 it is so already, -4067 open orders, -4068 open positions, -4531 COIN-M holds it.
     """
     if account.hedge == hedge:
         raise Refusal(-4059)
+    if account.coin_margined:
+        raise Refusal(-4531)
     if account.orders or any(a.is_open for a in account.algos.values()):
         raise Refusal(-4067)
     if any(account.open_positions()):
@@ -185,6 +187,8 @@ def set_multi_assets(call: Call) -> Any:
     flag = call.params.flag("multiAssetsMargin")
     if flag is None:
         raise missing("multiAssetsMargin")
+    if call.account.multi_assets == flag:
+        raise Refusal(-4171)
     call.account.multi_assets = flag
     call.exchange.tell_user(
         call.account,
@@ -202,6 +206,9 @@ def set_leverage(call: Call) -> Any:
     if not 1 <= leverage <= market.rules.brackets[0][1]:
         raise Refusal(-4028, leverage=leverage)
     symbol = market.rules.symbol
+    held = any(p.symbol == symbol for p in call.account.open_positions())
+    if symbol in call.account.isolated and held and leverage < call.account.leverage_of(symbol):
+        raise Refusal(-4161)
     call.account.leverage[symbol] = leverage
     call.exchange.tell_user(
         call.account,
@@ -292,24 +299,83 @@ def adl_quantile(call: Call) -> Any:
 
 def position_margin(call: Call) -> Any:
     """Add margin to an isolated position (type 1) or take it out (2)."""
-    symbol = orders.market_of(call.exchange, call.params).rules.symbol
+    exchange, account = call.exchange, call.account
+    market = orders.market_of(exchange, call.params)
+    symbol = market.rules.symbol
     amount, kind = call.params.decimal("amount"), call.params.integer("type")
-    if amount is None or amount <= 0:
+    if amount is None:
         raise missing("amount")
-    side = orders.read_position_side(call.account, call.params)
-    position = call.account.position(symbol, side)
-    if symbol not in call.account.isolated or not position.amount:
-        raise Refusal(-4051, text="Isolated balance insufficient.")
-    signed = amount.quantize(QUANTUM) * (1 if kind == 1 else -1)
-    if position.isolated_wallet + signed < Decimal(0):
-        raise Refusal(-4051, text="Isolated balance insufficient.")
-    position.isolated_wallet += signed
+    if kind not in {1, 2}:
+        raise missing("type")
+    if amount <= 0:
+        raise Refusal(-4055)
+    side = orders.read_position_side(account, call.params)
+    position = account.position(symbol, side)
+    if symbol not in account.isolated:
+        raise Refusal(-4049)
+    if not position.amount:
+        raise Refusal(-4054)
+    moved = amount.quantize(QUANTUM)
+    if kind == 1 and moved > account.available(account.margins(exchange.markets)):
+        raise Refusal(-4050)
+    needed = abs(position.amount) * market.mark / account.leverage_of(symbol)
+    spare = position.isolated_wallet + min(position.unrealized(market.mark), Decimal(0)) - needed
+    if kind == 2 and moved > spare:
+        raise Refusal(-4051)
+    exchange.remember(account)
+    now_ms = exchange.server_ms
+    position.isolated_wallet += moved if kind == 1 else -moved
+    position.updated_ms = now_ms
+    account.margin_changes.append(MarginChange(symbol, side, kind, moved, now_ms))
+    exchange.tell_user(
+        account,
+        events.account_update(
+            account, "MARGIN_TRANSFER", [position], exchange.markets, time_ms=now_ms
+        ),
+    )
     return {
         "amount": float(plain(amount)),
         "code": 200,
         "msg": "Successfully modify position margin.",
         "type": kind,
     }
+
+
+def margin_history(call: Call) -> Any:
+    """Tell of the changes of isolated margin, the latest last."""
+    symbol, kind = _symbol(call), call.params.integer("type")
+    start, end = call.params.integer("startTime"), call.params.integer("endTime")
+    rows = [
+        {
+            "symbol": change.symbol,
+            "type": change.kind,
+            "deltaType": "USER_ADJUST",
+            "amount": fixed(change.amount, 8),
+            "asset": "USDT",
+            "time": change.time_ms,
+            "positionSide": change.position_side,
+        }
+        for change in call.account.margin_changes
+        if (symbol is None or change.symbol == symbol)
+        and (kind is None or change.kind == kind)
+        and (start is None or change.time_ms >= start)
+        and (end is None or change.time_ms <= end)
+    ]
+    return rows[-call.params.limit(500, 1000) :]
+
+
+def get_fee_burn(call: Call) -> Any:
+    """Tell whether fees may be paid in BNB."""
+    return {"feeBurn": call.account.fee_burn}
+
+
+def set_fee_burn(call: Call) -> Any:
+    """Choose whether fees may be paid in BNB (told, not modelled: there is no BNB here)."""
+    flag = call.params.flag("feeBurn")
+    if flag is None:
+        raise missing("feeBurn")
+    call.account.fee_burn = flag
+    return {"code": 200, "msg": "success"}
 
 
 def _force_weight(params: Parameters) -> int:
@@ -341,6 +407,9 @@ ENDPOINTS: Final = {
     ("POST", "/fapi/v1/leverage"): Endpoint(handler=set_leverage, trade=True),
     ("POST", "/fapi/v1/marginType"): Endpoint(handler=set_margin_type, trade=True),
     ("POST", "/fapi/v1/positionMargin"): Endpoint(handler=position_margin, trade=True),
+    ("GET", "/fapi/v1/positionMargin/history"): Endpoint(handler=margin_history),
+    ("GET", "/fapi/v1/feeBurn"): Endpoint(handler=get_fee_burn, weight=30),
+    ("POST", "/fapi/v1/feeBurn"): Endpoint(handler=set_fee_burn, trade=True),
     ("GET", "/fapi/v1/income"): Endpoint(handler=income, weight=30),
     ("GET", "/fapi/v1/rateLimit/order"): Endpoint(handler=order_limits),
     ("GET", "/fapi/v1/apiTradingStatus"): Endpoint(handler=trading_status),

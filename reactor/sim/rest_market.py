@@ -1,21 +1,16 @@
-"""REST endpoints that need no key: time, exchangeInfo, prices, candles, book."""
+"""REST endpoints that need no key: time, exchangeInfo, prices, book."""
 
 from typing import Any, Final
 
-from reactor.sim import answers, frames, history
+from reactor.sim import answers, frames
 from reactor.sim.decimals import fixed
-from reactor.sim.market import INTERVAL_MS, Market
+from reactor.sim.market import Market
 from reactor.sim.parameters import Parameters
 from reactor.sim.refusals import Refusal
 from reactor.sim.rest import Call, Endpoint
 from reactor.sim.symbols import symbol_entry
 
 DEPTHS: Final = frozenset({5, 10, 20, 50, 100, 500, 1000})
-
-
-def _kline_weight(params: Parameters) -> int:
-    limit = params.integer("limit") or 500
-    return 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10
 
 
 def _depth_weight(params: Parameters) -> int:
@@ -66,36 +61,10 @@ def exchange_info(call: Call) -> Any:
             {"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"},
             {"asset": "BNB", "marginAvailable": True, "autoAssetExchange": "-10"},
         ],
-        "symbols": [symbol_entry(m.rules, m.status) for m in exchange.markets.values()],
+        "symbols": [
+            symbol_entry(m.rules, m.status, m.position_control) for m in exchange.markets.values()
+        ],
     }
-
-
-def klines(call: Call) -> Any:
-    """Answer candles of traded prices."""
-    return _candles(call, marks=False)
-
-
-def mark_klines(call: Call) -> Any:
-    """Answer candles of the mark price."""
-    return _candles(call, marks=True)
-
-
-def _candles(call: Call, *, marks: bool) -> Any:
-    market = _market(call)
-    interval = call.params.needed("interval")
-    if interval not in INTERVAL_MS:
-        raise Refusal(-1120)
-    limit = call.params.limit(500, 1500)
-    rows = history.candles(
-        market,
-        interval,
-        start_ms=call.params.integer("startTime"),
-        end_ms=call.params.integer("endTime"),
-        limit=limit,
-        now_ms=call.exchange.server_ms,
-        marks=marks,
-    )
-    return [answers.candle_row(market.rules, interval, row) for row in rows]
 
 
 def premium_index(call: Call) -> Any:
@@ -173,71 +142,14 @@ def depth(call: Call) -> Any:
     limit = call.params.integer("limit") or 500
     if limit not in DEPTHS:
         raise Refusal(-4021, text=f"{limit} is not valid depth limit")
-    now_ms = call.exchange.now_ms
-    bids = list(market.book.offers("SELL", now_ms))[:limit]
-    asks = list(market.book.offers("BUY", now_ms))[:limit]
+    update_id, bids, asks = call.exchange.publisher.snapshot(market)
     return {
-        "lastUpdateId": market.update_id,
+        "lastUpdateId": update_id,
         "E": call.exchange.server_ms,
         "T": call.exchange.server_ms,
-        "bids": frames.levels(market, bids),
-        "asks": frames.levels(market, asks),
+        "bids": frames.levels(market, bids[:limit]),
+        "asks": frames.levels(market, asks[:limit]),
     }
-
-
-def trades(call: Call) -> Any:
-    """Answer recent prints."""
-    market = _market(call)
-    rules = market.rules
-    recent = list(market.trades)[-call.params.limit(500, 1000) :]
-    return [
-        {
-            "id": trade.trade_id,
-            "price": fixed(trade.price, rules.price_places),
-            "qty": fixed(trade.quantity, rules.quantity_places),
-            "quoteQty": fixed(trade.price * trade.quantity, 2),
-            "time": trade.time_ms,
-            "isBuyerMaker": trade.buyer_maker,
-            "isRPITrade": False,
-        }
-        for trade in recent
-    ]
-
-
-def agg_trades(call: Call) -> Any:
-    """Answer recent aggregates of the last thousand prints, by time or id."""
-    market = _market(call)
-    rules = market.rules
-    start, end = call.params.integer("startTime"), call.params.integer("endTime")
-    limit = call.params.limit(500, 1000)
-    shift = market.aggregate_id - (market.trades[-1].trade_id if market.trades else 0)
-    first_id = call.params.integer("fromId")
-    rows = [
-        trade
-        for trade in market.trades
-        if (start is None or trade.time_ms >= start)
-        and (end is None or trade.time_ms <= end)
-        and (first_id is None or trade.trade_id + shift >= first_id)
-    ]
-    rows = rows[:limit] if start is not None or first_id is not None else rows[-limit:]
-    return [
-        {
-            "a": trade.trade_id + shift,
-            "p": fixed(trade.price, rules.price_places),
-            "q": fixed(trade.quantity, rules.quantity_places),
-            "nq": fixed(trade.quantity, rules.quantity_places),
-            "f": trade.trade_id,
-            "l": trade.trade_id,
-            "T": trade.time_ms,
-            "m": trade.buyer_maker,
-        }
-        for trade in rows
-    ]
-
-
-def funding_info(_: Call) -> Any:
-    """Answer symbols with their own funding rules: none."""
-    return []
 
 
 def open_interest(call: Call) -> Any:
@@ -264,16 +176,11 @@ ENDPOINTS: Final = {
     ("GET", "/fapi/v1/ping"): _open(ping),
     ("GET", "/fapi/v1/time"): _open(time),
     ("GET", "/fapi/v1/exchangeInfo"): _open(exchange_info),
-    ("GET", "/fapi/v1/klines"): _open(klines, _kline_weight),
-    ("GET", "/fapi/v1/markPriceKlines"): _open(mark_klines, _kline_weight),
     ("GET", "/fapi/v1/premiumIndex"): _open(premium_index, _with_symbol(1, 10)),
     ("GET", "/fapi/v1/ticker/price"): _open(ticker_price, _with_symbol(1, 2)),
     ("GET", "/fapi/v2/ticker/price"): _open(ticker_price, _with_symbol(1, 2)),
     ("GET", "/fapi/v1/ticker/bookTicker"): _open(book_ticker, _with_symbol(2, 5)),
     ("GET", "/fapi/v1/ticker/24hr"): _open(ticker_day, _with_symbol(1, 40)),
     ("GET", "/fapi/v1/depth"): _open(depth, _depth_weight),
-    ("GET", "/fapi/v1/trades"): _open(trades, 5),
-    ("GET", "/fapi/v1/aggTrades"): _open(agg_trades, 20),
-    ("GET", "/fapi/v1/fundingInfo"): _open(funding_info),
     ("GET", "/fapi/v1/openInterest"): _open(open_interest),
 }

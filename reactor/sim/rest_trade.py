@@ -1,6 +1,7 @@
 """REST endpoints that place, cancel and query orders, regular and conditional."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
@@ -14,13 +15,19 @@ from reactor.sim.rest import Call, Endpoint
 
 BATCH_MAX = 5
 CANCEL_MAX = 10
+LISTS: Final = {
+    "orderIdList": "orderId",
+    "orderidlist": "orderId",
+    "origClientOrderIdList": "origClientOrderId",
+    "origclientorderidlist": "origClientOrderId",
+}
 WEEK_MS = 7 * 24 * 3_600_000
 
 
 def _place(call: Call, params: Parameters) -> dict[str, Any]:
     kind = params.text("newOrderRespType", "ACK")
     if kind not in {"ACK", "RESULT"}:
-        raise Refusal(-1130, name="newOrderRespType")
+        raise Refusal(-1136)
     ask = orders.read(call.exchange, call.account, params)
     order = orders.place(call.exchange, call.account, ask)
     rules = call.exchange.symbols[order.symbol]
@@ -120,8 +127,11 @@ def all_orders(call: Call) -> Any:
 
 def _window(call: Call) -> tuple[int | None, int | None]:
     start, end = call.params.integer("startTime"), call.params.integer("endTime")
-    if start is not None and end is not None and (end < start or end - start > WEEK_MS):
-        raise Refusal(-4166, text="Search window is restricted to recent 7 days only.")
+    if start is not None and end is not None:
+        if end < start:
+            raise Refusal(-1023)
+        if end - start > WEEK_MS:
+            raise Refusal(-4165, days=7)
     return start, end
 
 
@@ -148,22 +158,43 @@ def user_trades(call: Call) -> Any:
 
 def batch(call: Call) -> Any:
     """Place up to five orders; each element is an order or a refusal."""
-    raw = call.params.needed("batchOrders")
-    try:
-        items = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise missing("batchOrders") from error
-    if not isinstance(items, list) or not 1 <= len(items) <= BATCH_MAX:
-        raise Refusal(-4082, text="Invalid number of batch place orders")
+    return _each(call, lambda params: _place(call, params))
+
+
+def modify_batch(call: Call) -> Any:
+    """Change up to five resting orders; each element is an order or a refusal."""
+
+    def change(params: Parameters) -> dict[str, Any]:
+        order = orders.amend(call.exchange, call.account, params)
+        return answers.placed(call.exchange.symbols[order.symbol], order)
+
+    return _each(call, change)
+
+
+def _each(call: Call, act: Callable[[Parameters], dict[str, Any]]) -> list[dict[str, Any]]:
+    items = _json_list(call.params.needed("batchOrders"), "batchOrders")
+    if not 1 <= len(items) <= BATCH_MAX:
+        raise Refusal(-4082)
     rows: list[dict[str, Any]] = []
     for item in items:
         try:
             if not isinstance(item, dict):
                 raise missing("batchOrders")
-            rows.append(_place(call, Parameters({k: _spelled(v) for k, v in item.items()})))
+            given = {k: _spelled(v) for k, v in item.items() if v is not None}
+            rows.append(act(Parameters(given)))
         except Refusal as refusal:
             rows.append(refusal.body())
     return rows
+
+
+def _json_list(raw: str, name: str) -> list[Any]:
+    try:
+        items = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise missing(name) from error
+    if not isinstance(items, list):
+        raise missing(name)
+    return items
 
 
 def _spelled(value: Any) -> str:
@@ -171,24 +202,44 @@ def _spelled(value: Any) -> str:
 
 
 def cancel_batch(call: Call) -> Any:
-    """Cancel up to ten orders by id or client id."""
+    """Cancel up to ten orders by id or client id.
+
+    The names of the two lists are read in lower case too: clients send them so, and are understood.
+    """
     symbol = _symbol(call)
-    name = "orderIdList" if call.params.text("orderIdList") else "origClientOrderIdList"
-    try:
-        ids = orjson.loads(call.params.needed(name))
-    except orjson.JSONDecodeError as error:
-        raise missing(name) from error
-    if not isinstance(ids, list) or not 1 <= len(ids) <= CANCEL_MAX:
-        raise missing(name)
-    key = "orderId" if name == "orderIdList" else "origClientOrderId"
+    chosen = next((name for name in LISTS if call.params.text(name)), None)
+    if chosen is None:
+        raise missing("origClientOrderIdList")
+    ids = _json_list(call.params.needed(chosen), chosen)
+    if not 1 <= len(ids) <= CANCEL_MAX:
+        raise missing(chosen)
     rows: list[dict[str, Any]] = []
     for one in ids:
         try:
-            order = _cancel_one(call, Parameters({key: str(one)}), symbol)
+            order = _cancel_one(call, Parameters({LISTS[chosen]: str(one)}), symbol)
             rows.append(answers.placed(call.exchange.symbols[symbol], order))
         except Refusal as refusal:
             rows.append(refusal.body())
     return rows
+
+
+def amendments(call: Call) -> Any:
+    """Tell how resting orders of a symbol were changed, the latest last."""
+    symbol = _symbol(call)
+    rules = call.exchange.symbols[symbol]
+    order_id = call.params.integer("orderId")
+    client_id = call.params.text("origClientOrderId")
+    start, end = _window(call)
+    rows = [
+        answers.amendment(rules, change)
+        for change in call.account.amendments
+        if change.symbol == symbol
+        and (order_id is None or change.order_id == order_id)
+        and (not client_id or change.client_id == client_id)
+        and (start is None or change.time_ms >= start)
+        and (end is None or change.time_ms <= end)
+    ]
+    return rows[-call.params.limit(50, 100) :]
 
 
 def countdown(call: Call) -> Any:
@@ -285,6 +336,10 @@ ENDPOINTS: Final = {
     ("DELETE", "/fapi/v1/order"): Endpoint(handler=cancel_order, trade=True),
     ("DELETE", "/fapi/v1/allOpenOrders"): Endpoint(handler=cancel_all, trade=True),
     ("POST", "/fapi/v1/batchOrders"): Endpoint(handler=batch, weight=5, orders=(5, 1), trade=True),
+    ("PUT", "/fapi/v1/batchOrders"): Endpoint(
+        handler=modify_batch, weight=5, orders=(5, 1), trade=True
+    ),
+    ("GET", "/fapi/v1/orderAmendment"): Endpoint(handler=amendments),
     ("DELETE", "/fapi/v1/batchOrders"): Endpoint(handler=cancel_batch, trade=True),
     ("POST", "/fapi/v1/countdownCancelAll"): Endpoint(handler=countdown, weight=10, trade=True),
     ("GET", "/fapi/v1/openOrder"): Endpoint(handler=open_order),

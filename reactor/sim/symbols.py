@@ -43,7 +43,7 @@ ORDER_TYPES: Final = (
     "TAKE_PROFIT_MARKET",
     "TRAILING_STOP_MARKET",
 )
-TIMES_IN_FORCE: Final = ("GTC", "IOC", "FOK", "GTX", "GTD", "RPI")
+TIMES_IN_FORCE: Final = ("GTC", "IOC", "FOK", "GTX", "GTD")
 ORDERS_MAX = 200  # MAX_NUM_ORDERS, per symbol
 ALGO_ORDERS_MAX = 200  # conditional orders, all symbols
 
@@ -200,7 +200,7 @@ def default_symbols() -> dict[str, SymbolRules]:
     return {row.symbol: row for row in rows}
 
 
-def symbol_entry(rules: SymbolRules, status: str) -> dict[str, Any]:
+def symbol_entry(rules: SymbolRules, status: str, position_control: str = "NONE") -> dict[str, Any]:
     """Return one element of exchangeInfo's ``symbols``."""
     tick, step = str(rules.tick), str(rules.step)
     return {
@@ -253,7 +253,7 @@ def symbol_entry(rules: SymbolRules, status: str) -> dict[str, Any]:
                 "multiplierDown": str(rules.multiplier_down),
                 "multiplierDecimal": "4",
             },
-            {"filterType": "POSITION_RISK_CONTROL", "positionControlSide": "NONE"},
+            {"filterType": "POSITION_RISK_CONTROL", "positionControlSide": position_control},
         ],
         "orderTypes": list(ORDER_TYPES),
         "timeInForce": list(TIMES_IN_FORCE),
@@ -273,7 +273,7 @@ def bracket_entry(rules: SymbolRules) -> dict[str, Any]:
                 "notionalCap": cap,
                 "notionalFloor": floor,
                 "maintMarginRatio": float(ratio),
-                "cum": float(cum),
+                "cum": int(cum),
             }
         )
         floor = cap

@@ -119,13 +119,14 @@ class WsApiSession:
         if endpoint.security != "none":
             credential = self._who(raw, trade=endpoint.trade)
         name = credential.account if credential else ""
-        rule = None
+        rule, exempt = None, False
         if exchange.faults:
             facts = rest.request_facts(*row, params, name, "ws_api") | {"method": method}
             rule = exchange.faults.take(faults.request_kinds(row[0]), facts, exchange.now_ms)
+            exempt = rest.exempt_from_overload(facts)
         held = rest.Response()
         try:
-            rest.before(exchange, rule, held)
+            rest.before(exchange, rule, held, exempt=exempt)
             if endpoint.security == "signed" and credential is not None:
                 self._check(credential, raw, params)
             run = rest.runner(exchange, endpoint, params, credential, self._ip, rule)
@@ -136,9 +137,7 @@ class WsApiSession:
     def _who(self, raw: Mapping[str, Any], *, trade: bool) -> Credential:
         api_key = raw.get("apiKey")
         if api_key is None and self._credential is not None:
-            if self._exchange.credentials.get(self._credential.api_key) is None:
-                raise Refusal(-2015)
-            return self._credential
+            return rest.credential_of(self._exchange, self._credential.api_key, trade=trade)
         if not isinstance(api_key, str):
             raise missing("apiKey")
         return rest.credential_of(self._exchange, api_key, trade=trade)

@@ -12,6 +12,8 @@ from .trading_desk import Desk, Refused
 
 LIMIT = {"type": "LIMIT", "timeInForce": "GTC", "quantity": "0.1", "price": "80000"}
 STOP = {"triggerPrice": "80000", "quantity": "0.1"}
+CHASE = {"side": "BUY", "type": "STOP", "triggerPrice": "84000", "quantity": "0.1"}
+MATCHED = {"type": "LIMIT", "timeInForce": "GTC", "quantity": "0.1"}
 
 
 def bought(desk: Desk) -> Desk:
@@ -22,6 +24,29 @@ def bought(desk: Desk) -> Desk:
 def hedge(desk: Desk) -> Desk:
     desk.control("mode", mode="hedge")
     return desk
+
+
+def isolated(desk: Desk) -> Desk:
+    desk.ask("POST", "/fapi/v1/marginType", symbol="BTCUSDT", marginType="ISOLATED")
+    return desk
+
+
+def margin(desk: Desk, **params: Any) -> Any:
+    asked = {"symbol": "BTCUSDT", "type": 1} | params
+    return desk.ask("POST", "/fapi/v1/positionMargin", **asked)
+
+
+def amended_to_the_same(desk: Desk) -> None:
+    placed = desk.order(side="BUY", **LIMIT)
+    desk.ask(
+        "PUT",
+        "/fapi/v1/order",
+        symbol="BTCUSDT",
+        side="BUY",
+        orderId=placed["orderId"],
+        quantity="0.1",
+        price="80000",
+    )
 
 
 def spend(desk: Desk, times: int) -> Any:
@@ -83,8 +108,8 @@ def changed(desk: Desk, **rules: str) -> Desk:
     return desk
 
 
-def limited(desk: Desk, flag: str) -> None:
-    desk.script("account", {flag: True})
+def limited(desk: Desk, flag: str, value: object = True) -> None:
+    desk.script("account", {flag: value})
     desk.order(side="BUY", quantity="0.1")
 
 
@@ -107,6 +132,11 @@ CASES: list[tuple[int, int, Callable[[Desk], Any]]] = [
         lambda d: d.order(side="BUY", quantity="1", timestamp=d.exchange.server_ms + 1000),
     ),
     (-1022, 400, lambda d: Desk(d.simulation, secret="wrong").order(side="BUY", quantity="1")),
+    (
+        -1023,
+        400,
+        lambda d: d.ask("GET", "/fapi/v1/allOrders", symbol="BTCUSDT", startTime=2, endTime=1),
+    ),
     (-1100, 400, lambda d: d.order(side="BUY", quantity="1e3")),
     (-1102, 400, lambda d: d.order(side="BUY")),
     (-1105, 400, lambda d: d.order(side="BUY", quantity="")),
@@ -131,6 +161,8 @@ CASES: list[tuple[int, int, Callable[[Desk], Any]]] = [
         lambda d: d.ask("GET", "/fapi/v1/userTrades", symbol="BTCUSDT", fromId=1, startTime=1),
     ),
     (-1130, 400, lambda d: d.ask("GET", "/fapi/v1/userTrades", symbol="BTCUSDT", limit=5000)),
+    (-1131, 400, lambda d: d.order(side="BUY", quantity="1", recvWindow=60_001)),
+    (-1136, 400, lambda d: d.order(side="BUY", quantity="1", newOrderRespType="FULL")),
     (-2011, 400, lambda d: d.ask("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=1)),
     (-2013, 400, lambda d: d.ask("GET", "/fapi/v1/order", symbol="BTCUSDT", orderId=1)),
     (-2014, 401, lambda d: Desk(d.simulation, "").order(side="BUY", quantity="1")),
@@ -163,6 +195,7 @@ CASES: list[tuple[int, int, Callable[[Desk], Any]]] = [
     (-4023, 400, lambda d: changed(d, stepSize="0.02").order(side="BUY", quantity="0.05")),
     (-4024, 400, lambda d: d.order(side="SELL", **(LIMIT | {"price": "70000"}))),
     (-4028, 400, lambda d: d.ask("POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=126)),
+    (-4031, 400, lambda d: d.algo(workingType="INDEX_PRICE", **STOP)),
     (-4045, 400, fill_algos),
     (
         -4046,
@@ -184,9 +217,16 @@ CASES: list[tuple[int, int, Callable[[Desk], Any]]] = [
             "POST", "/fapi/v1/marginType", symbol="BTCUSDT", marginType="ISOLATED"
         ),
     ),
+    (-4049, 400, lambda d: margin(bought(d), amount="5")),
+    (-4050, 400, lambda d: margin(bought(isolated(d)), amount="1000000")),
+    (-4051, 400, lambda d: margin(bought(isolated(d)), amount="5000", type=2)),
+    (-4054, 400, lambda d: margin(isolated(d), amount="5")),
+    (-4055, 400, lambda d: margin(bought(isolated(d)), amount="0")),
     (-4059, 400, lambda d: d.ask("POST", "/fapi/v1/positionSide/dual", dualSidePosition="false")),
+    (-4060, 400, lambda d: d.order(side="BUY", quantity="1", positionSide="FLAT")),
     (-4061, 400, lambda d: d.order(side="BUY", quantity="1", positionSide="LONG")),
     (-4061, 400, lambda d: hedge(d).order(side="BUY", quantity="1")),
+    (-4062, 400, lambda d: d.order(side="BUY", quantity="1", reduceOnly="maybe")),
     (
         -4067,
         400,
@@ -199,6 +239,30 @@ CASES: list[tuple[int, int, Callable[[Desk], Any]]] = [
         -4068,
         400,
         lambda d: bought(d).ask("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true"),
+    ),
+    (-4082, 400, lambda d: d.ask("POST", "/fapi/v1/batchOrders", batchOrders="[]")),
+    (-4087, 400, lambda d: limited(d, "onlyReduce", -4087)),
+    (
+        -4104,
+        400,
+        lambda d: d.open(
+            "/fapi/v1/continuousKlines", pair="BTCUSDT", interval="1m", contractType="WEEKLY"
+        ),
+    ),
+    (
+        -4105,
+        400,
+        lambda d: changed(d, positionControlSide="BOTH").order(side="SELL", quantity="0.1"),
+    ),
+    (
+        -4106,
+        400,
+        lambda d: changed(d, positionControlSide="BUY").order(side="BUY", quantity="0.1"),
+    ),
+    (
+        -4107,
+        400,
+        lambda d: changed(d, positionControlSide="SELL").order(side="SELL", quantity="0.1"),
     ),
     (-4116, 400, lambda d: twice(lambda: d.algo(clientAlgoId="a", **STOP))),
     (-4117, 400, triggering),
@@ -226,12 +290,46 @@ CASES: list[tuple[int, int, Callable[[Desk], Any]]] = [
         400,
         lambda d: bought(d).algo(triggerPrice="80000", closePosition="true", reduceOnly="true"),
     ),
+    (
+        -4138,
+        400,
+        lambda d: bought(d).algo(triggerPrice="80000", closePosition="true", reduceOnly="false"),
+    ),
+    (
+        -4161,
+        400,
+        lambda d: bought(isolated(d)).ask(
+            "POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=5
+        ),
+    ),
     (-4164, 400, lambda d: changed(d, minNotional="100").order(side="BUY", quantity="0.001")),
+    (
+        -4165,
+        400,
+        lambda d: d.ask("GET", "/fapi/v1/allOrders", symbol="BTCUSDT", startTime=1, endTime=10**9),
+    ),
+    (
+        -4171,
+        400,
+        lambda d: d.ask("POST", "/fapi/v1/multiAssetsMargin", multiAssetsMargin="false"),
+    ),
+    (-4183, 400, lambda d: d.algo(**(CHASE | {"price": "88300"}))),
+    (-4184, 400, lambda d: d.algo(type="STOP", price="75000", **STOP)),
+    (-4189, 400, lambda d: limited(d, "onlyReduce", -4189)),
     (-4192, 400, lambda d: limited(d, "coolingOff")),
     (-4210, 400, lambda d: d.algo(side="BUY", **(STOP | {"triggerPrice": "200000"}))),
     (-4211, 400, lambda d: d.algo(**(STOP | {"triggerPrice": "20000"}))),
     (-4400, 400, lambda d: limited(d, "onlyReduce")),
+    (-4401, 400, lambda d: limited(d, "onlyReduce", -4401)),
     (-4509, 400, lambda d: d.algo(timeInForce="GTE_GTC", **STOP)),
+    (
+        -4531,
+        400,
+        lambda d: (
+            d.control("account", coinMargined=True),
+            d.ask("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true"),
+        ),
+    ),
     (-5000, 404, lambda d: d.open("/fapi/v1/nothing")),
     (-5021, 400, lambda d: d.order(side="BUY", **(LIMIT | {"timeInForce": "FOK"}))),
     (
@@ -239,10 +337,34 @@ CASES: list[tuple[int, int, Callable[[Desk], Any]]] = [
         400,
         lambda d: d.order(side="BUY", **(LIMIT | {"timeInForce": "GTX", "price": "82000"})),
     ),
+    (-5027, 400, amended_to_the_same),
     (-5028, 400, late_engine),
+    (-5037, 400, lambda d: d.order(side="BUY", **(MATCHED | {"priceMatch": "OPPONENT_7"}))),
+    (-5038, 400, lambda d: d.order(side="BUY", quantity="0.1", priceMatch="OPPONENT")),
+    (
+        -5039,
+        400,
+        lambda d: d.order(side="BUY", quantity="0.1", selfTradePreventionMode="EXPIRE_ALL"),
+    ),
+    (
+        -5040,
+        400,
+        lambda d: d.order(
+            side="BUY",
+            **(LIMIT | {"timeInForce": "GTD", "goodTillDate": d.exchange.server_ms + 60_000}),
+        ),
+    ),
+    (
+        -5041,
+        400,
+        lambda d: (
+            d.control("book", symbol="BTCUSDT", levels=3),
+            d.order(side="BUY", **(MATCHED | {"priceMatch": "OPPONENT_5"})),
+        ),
+    ),
 ]
 # Codes that only a fault rule names, and one that test_sim_orders shows.
-ELSEWHERE = {-1006, -2018, -4062, -4118}
+ELSEWHERE = {-1006, -2018, -4118}
 
 
 @pytest.mark.parametrize(("code", "status", "cause"), CASES, ids=lambda v: str(v)[:8])

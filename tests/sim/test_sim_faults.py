@@ -49,6 +49,21 @@ def test_an_error_before_and_after_execution(desk: Desk) -> None:
     assert str(desk.positions()["BTCUSDT", "BOTH"]) == "0.200"
 
 
+@shows("overload")
+def test_an_overloaded_exchange_still_takes_what_only_closes(desk: Desk) -> None:
+    desk.order(side="BUY", quantity="0.5")
+    desk.fault(do="overload", count=0)
+    with pytest.raises(Refused) as entry:
+        desk.order(side="BUY", quantity="0.1")
+    assert (entry.value.code, entry.value.status) == (-1008, 503)
+    first = desk.ask("GET", "/fapi/v1/allOrders", symbol="BTCUSDT")[0]["orderId"]
+    assert desk.ask("GET", "/fapi/v1/order", symbol="BTCUSDT", orderId=first)
+    assert desk.order(side="SELL", quantity="0.5", reduceOnly="true")["status"] == "FILLED"
+    with pytest.raises(Refused) as unreduced:
+        desk.order(side="SELL", quantity="0.1")
+    assert unreduced.value.code == -1008
+
+
 @shows("unknown_executed", "unknown_lost", "lost")
 def test_1007_after_executing_and_without(desk: Desk) -> None:
     for kind, quantity in (
@@ -335,6 +350,25 @@ def test_rules_end_and_are_listed_and_cleared(desk: Desk) -> None:
     assert [(row["seen"], row["hits"]) for row in listed] == [(1, 1)]
     desk.script("faults", {}, "DELETE")
     assert desk.script("faults", {}, "GET")["rules"] == []
+
+
+@pytest.mark.parametrize(
+    ("door", "body"),
+    [
+        ("funding", {"symbol": "BTCUSDT", "rate": 10**30}),
+        ("price", {"symbol": "BTCUSDT", "price": "1e400"}),
+        ("account", {"onlyReduce": []}),
+        ("account", {"onlyReduce": -1}),
+        ("symbol", {"symbol": "BTCUSDT", "positionControlSide": "UP"}),
+    ],
+)
+def test_the_control_door_refuses_what_it_cannot_use(
+    desk: Desk, door: str, body: dict[str, Any]
+) -> None:
+    with pytest.raises(Refused) as refused:
+        desk.script(door, body)
+    assert refused.value.status == 400
+    assert "\n" not in str(refused.value.text)
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,8 @@ ALGO_PLACED = {
     "algoId": I, "clientAlgoId": S, "algoType": S, "orderType": S, "symbol": S, "side": S,
     "positionSide": S, "timeInForce": S, "quantity": S, "algoStatus": S, "triggerPrice": S, "price": S,
     "icebergQuantity": type(None), "selfTradePreventionMode": S, "workingType": S, "priceMatch": S,
-    "closePosition": B, "priceProtect": B, "reduceOnly": B, "createTime": I, "updateTime": I,
-    "triggerTime": I, "goodTillDate": I,
+    "closePosition": B, "priceProtect": B, "reduceOnly": B, "activatePrice": S, "callbackRate": S, "createTime": I,
+    "updateTime": I, "triggerTime": I, "goodTillDate": I,
 }  # fmt: skip
 ALGO_QUERIED = ALGO_PLACED | {
     "actualOrderId": S, "actualPrice": S, "actualType": S, "actualQty": S, "tpOrderType": S,
@@ -182,7 +182,9 @@ def test_answers(desk: Desk) -> None:
 
 def test_lists_and_objects_come_as_the_exchange_sends_them(desk: Desk) -> None:
     assert isinstance(desk.ask("GET", "/fapi/v1/leverageBracket"), list)
-    assert isinstance(desk.ask("GET", "/fapi/v1/leverageBracket", symbol="BTCUSDT"), dict)
+    one = desk.ask("GET", "/fapi/v1/leverageBracket", symbol="BTCUSDT")
+    assert isinstance(one, dict)
+    assert {type(row["cum"]) for row in one["brackets"]} == {I}
     assert isinstance(desk.open("/fapi/v1/premiumIndex", symbol="BTCUSDT"), dict)
     assert len(desk.open("/fapi/v1/premiumIndex")) == 9
     assert len(desk.ask("GET", "/fapi/v2/positionRisk")) == 9
