@@ -58,12 +58,17 @@ def add_run_command(subparsers: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs until stopped; answers the exit code."""
     # Told to end before there is anything to end in order.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end_at_once)
-    from reactor.bootstrap import run as run_live  # noqa: PLC0415 - keeps --help quick
+    before = {
+        number: signal.signal(number, _end_at_once) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        from reactor.bootstrap import run as run_live  # noqa: PLC0415 - keeps --help quick
 
-    config = asked_config(args, dict(os.environ))
-    return run_live(config, os.environ, shows_table=sys.stdout.isatty())
+        config = asked_config(args, dict(os.environ))
+        return run_live(config, os.environ, shows_table=sys.stdout.isatty())
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end_at_once(*_: object) -> NoReturn:
