@@ -280,6 +280,8 @@ class Server:
             self._write(connection, transport)
             self._wake_when_due()
             await self._listen(stream, connection)
+        except ConnectionError:
+            pass  # The client died as it was answered.
         finally:
             self._transports.pop(connection.number, None)
             self.simulation.hub.drop(connection)

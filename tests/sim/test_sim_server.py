@@ -148,6 +148,19 @@ async def test_a_socket_ends(wire: Wire, how: str, kind: str | None) -> None:
             assert stream.close_code != 1001
 
 
+async def test_a_client_that_dies_in_its_handshake_is_forgotten(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def prepare(*_: Any) -> None:
+        raise ConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(aiohttp.web.WebSocketResponse, "prepare", prepare)
+    with pytest.raises(aiohttp.ClientError):
+        await wire.session.ws_connect(f"{wire.url}/market/ws")
+    assert not wire.server.simulation.hub.connections
+    assert not caplog.records
+
+
 async def test_rubbish_bytes_do_not_take_it_down(wire: Wire) -> None:
     for junk in (
         b"\x00\x01\x02\r\n\r\n",
