@@ -160,9 +160,11 @@ class Guard:
         self._shots_mark: Mapping[str, Shot] = {}
         self._is_aiming = False
         self._practised_ns = NEVER_NS
-        # Frames of which one's order has left already; what else there is to do about them comes in the next turn.
-        self._fired: list[tuple[StreamRoute, bytes, int]] = []
-        self._fired_symbols: set[str] = set()
+        # Frames that nothing has been decided on yet, and whether an order left for one of them.
+        self._undecided: list[tuple[Any, StreamRoute, bytes, int]] = []
+        self._has_fired = False
+        # Of the shots whose symbols have such frames, the newest id: what is not above it is none of their prices.
+        self._passed: dict[Shot, int] = {}
         self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self.before_exit: Callable[[str, Side], None] = _nothing
         self.after: list[Callable[[Sequence[Decision], int], None]] = []
@@ -190,54 +192,75 @@ class Guard:
 
     # The way in -------------------------------------------------------------------------------
 
-    def market(self, route: StreamRoute, message: bytes) -> None:
-        """Takes a frame of a market or public socket, in its read callback."""
+    def market(self, route: StreamRoute, message: bytes, more: bool = False) -> None:
+        """Takes a frame of a market or public socket, in its read callback.
+
+        An order that lies ready for its price leaves at once. Everything else happens frame by frame, in their order:
+        at once too, or, where the same read brought more frames, when all of those have been looked at for orders.
+
+        Args:
+            route: of the socket.
+            message: the frame.
+            more: whether the same read brought another frame, which follows in this turn.
+        """
         if self._stopping:
             return
         t_ns = self._offset_ns + self._ticking_ns()
         if t_ns < self._last_ns:  # noqa: PLR1730 - `max` takes three times as long
             t_ns = self._last_ns
         self._last_ns = t_ns
-        if self._fired:
-            self._behind(route, message, t_ns)
-        else:
-            self._price(route, message, t_ns, waits=True)
-
-    def _price(self, route: StreamRoute, message: bytes, t_ns: int, *, waits: bool) -> None:
-        """Takes a frame; where an order lay ready for it, that leaves now, and with `waits` the rest in the next turn."""
-        pump = self.pump
         try:
             frame = _decode(message).data
+        except FAULTS:
+            frame = None
+        undecided = self._undecided
+        kind = type(frame)
+        if kind is AggTrade:
+            shot = self._shots_last.get(frame.s)
+            if shot is not None:
+                p = frame.p
+                if (p < shot.text) is shot.is_long or p == shot.text:
+                    if self._fire(shot, frame, frame.a, frame.T, t_ns):
+                        more = True
+                elif more or undecided:
+                    self._pass(shot, p, frame.a, frame.T)
+        elif kind is MarkPrice:
+            shot = self._shots_mark.get(frame.s)
+            if shot is not None:
+                p = frame.p
+                if (p < shot.text) is shot.is_long or p == shot.text:
+                    if self._fire(shot, frame, frame.E, frame.E, t_ns):
+                        more = True
+                elif more or undecided:
+                    self._pass(shot, p, frame.E, frame.E)
+        if not (more or undecided):
+            self._decide(frame, route, message, t_ns)
+            return
+        if not undecided:
+            self._loop.call_soon(self._next_turn)
+        undecided.append((frame, route, message, t_ns))
+        if not (more or self._has_fired):
+            self._catch_up()
+
+    def _decide(self, frame: Any, route: StreamRoute, message: bytes, t_ns: int) -> None:
+        """Has the engine look at a frame, and does what it decides; None for one that is none."""
+        pump = self.pump
+        try:
             kind = type(frame)
             if t_ns >= self._timer_ns or self._inside or self.faulted:
                 raise ValueError  # timers fire first, on the long way
-            t_event_ms = frame.E
             if kind is AggTrade and frame.st == 1:
-                shot = self._shots_last.get(frame.s)
-                if shot is not None and (
-                    ((frame.p < shot.text) is shot.is_long or frame.p == shot.text)
-                    and shot.fire(frame.p, frame.a, frame.T, t_ns)
-                    and waits
-                ):
-                    self._wait(frame.s, route, message, t_ns)
-                    return
                 decisions = self._engine.on_last(frame.s, frame.p, frame.a, frame.T, t_ns)
             elif kind is BookTicker and frame.st == 1:
                 decisions = self._engine.on_book(frame.s, frame.b, frame.a, frame.u, frame.T, t_ns)
             elif kind is MarkPrice and frame.st == 1:
-                shot = self._shots_mark.get(frame.s)
-                if shot is not None and (
-                    ((frame.p < shot.text) is shot.is_long or frame.p == shot.text)
-                    and shot.fire(frame.p, frame.E, frame.E, t_ns)
-                    and waits
-                ):
-                    self._wait(frame.s, route, message, t_ns)
-                    return
                 decisions = self._engine.on_mark(frame.s, frame.p, frame.E, t_ns)
                 self.mark_seen_ns[frame.s] = t_ns
                 self.mark_price[frame.s] = frame.p
             elif kind is Trade and frame.st == 1 and is_market_trade(frame):
                 decisions = self._engine.on_trade(frame.s, frame.p, frame.t, frame.T, t_ns)
+            elif frame is None:
+                raise ValueError  # what it is instead is told on the long way
             else:
                 decisions = ()
         except (*FAULTS, DecodeError):
@@ -249,7 +272,7 @@ class Guard:
             return
         if decisions:
             pump.now_ns = t_ns
-            self._act(decisions, t_ns, t_event_ms, (route, message, "in"))
+            self._act(decisions, t_ns, getattr(frame, "E", 0), (route, message, "in"))
             self._settle(t_ns)
             return
         pump.now_ns = t_ns
@@ -263,53 +286,57 @@ class Guard:
 
     # Orders that left ahead ---------------------------------------------------------------------
 
-    def _wait(self, symbol: str, route: StreamRoute, message: bytes, t_ns: int) -> None:
-        """An order has left; a socket that writes at the end of its turn must not wait for what follows from it.
+    def _fire(
+        self, shot: Shot, frame: AggTrade | MarkPrice, tick_id: int, t_event_ms: int, t_ns: int
+    ) -> bool:
+        """Fires where this price surely ends in that order; answers whether it left."""
+        if (
+            frame.st != 1
+            or t_ns >= self._timer_ns
+            or self._inside
+            or self.faulted
+            or tick_id <= self._passed.get(shot, -1)
+            or not shot.fire(frame.p, tick_id, t_event_ms, t_ns)
+        ):
+            self._passed[shot] = NEVER_NS
+            return False
+        self._passed[shot] = NEVER_NS
+        self._has_fired = True
+        return True
 
-        Two turns from now, so that other symbols' prices that are here by then have had theirs.
+    def _pass(self, shot: Shot, price: str, tick_id: int, t_event_ms: int) -> None:
+        """A frame that is not decided on yet: does it leave a later price meaning what it means now?"""
+        passed = self._passed
+        if tick_id > passed.get(shot, -1):
+            passed[shot] = tick_id if shot.is_calm(price, t_event_ms) else NEVER_NS
+
+    def _next_turn(self) -> None:
+        """The turn that brought frames is over.
+
+        Where an order left, one more is waited for: a socket that writes at the end of its turn has written by then,
+        and other symbols' prices that are here have had their orders.
         """
-        self._fired.append((route, message, t_ns))
-        self._fired_symbols.add(symbol)
-        self._loop.call_soon(self._loop.call_soon, self._catch_up)
-
-    def _behind(self, route: StreamRoute, message: bytes, t_ns: int) -> None:
-        """A frame that came while others wait: its order too leaves now, where one lies ready for it."""
-        symbol = ""
-        try:
-            frame = _decode(message).data
-            symbol = frame.s
-            kind = type(frame)
-            shot = None
-            tick_id = t_event_ms = 0
-            if (
-                t_ns < self._timer_ns
-                and not self.faulted
-                and symbol not in self._fired_symbols
-                and frame.st == 1
-            ):
-                if kind is AggTrade:
-                    shot, tick_id, t_event_ms = self._shots_last.get(symbol), frame.a, frame.T
-                elif kind is MarkPrice:
-                    shot, tick_id, t_event_ms = self._shots_mark.get(symbol), frame.E, frame.E
-            if shot is not None and ((frame.p < shot.text) is shot.is_long or frame.p == shot.text):
-                shot.fire(frame.p, tick_id, t_event_ms, t_ns)
-        except (*FAULTS, AttributeError):
-            pass  # told when its turn comes
-        self._fired.append((route, message, t_ns))
-        # What is not looked at yet may change what a later price of the symbol means.
-        self._fired_symbols.add(symbol)
+        if self._has_fired:
+            self._loop.call_soon(self._catch_up)
+        else:
+            self._catch_up()
 
     def _catch_up(self) -> None:
         """Decides on the frames that wait, in their order."""
-        while self._fired:
-            waiting, self._fired = self._fired, []
-            self._fired_symbols.clear()
-            for route, message, t_ns in waiting:
+        if self._inside:
+            return  # whoever decides now is followed by a turn of its own
+        had_fired = self._has_fired
+        while self._undecided:
+            waiting, self._undecided = self._undecided, []
+            self._passed.clear()
+            for frame, route, message, t_ns in waiting:
                 try:
-                    self._price(route, message, t_ns, waits=False)
+                    self._decide(frame, route, message, t_ns)
                 except Exception as error:  # noqa: BLE001 - the frames behind it are still to be decided on
                     self._fault("a price", error, t_ns)
-        if self._shots is not None:
+        self._passed.clear()
+        self._has_fired = False
+        if had_fired and self._shots is not None:
             for message in self._shots.unclaimed():
                 self.order_sent(message)
 
@@ -325,7 +352,7 @@ class Guard:
             self._shots.aim()
 
     def _practise(self) -> None:
-        if self._shots is not None and not self._ended and not self._fired:
+        if self._shots is not None and not self._ended and not self._undecided:
             self._shots.practise()
 
     def private(self, message: bytes) -> None:
@@ -404,7 +431,7 @@ class Guard:
     def _take(
         self, channel: Channel, message: bytes, t_ns: int, direction: Direction = "in"
     ) -> None:
-        if self._fired and not self._inside:
+        if self._undecided and not self._inside:
             self._catch_up()
         if self._inside:
             # Whoever reacts to a decision by telling something tells it after that decision.
@@ -570,7 +597,7 @@ class Guard:
 
     def _on_timer(self) -> None:
         self._timer = None
-        if self._fired:
+        if self._undecided:
             self._catch_up()
         t_ns = self._now()
         try:

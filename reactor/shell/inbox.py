@@ -74,8 +74,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Inbox(Protocol):
     """The one way in. Nothing here raises for what the exchange sent."""
 
-    def market(self, route: StreamRoute, message: bytes) -> None:
-        """Takes a frame of a market or public socket, in its read callback."""
+    def market(self, route: StreamRoute, message: bytes, more: bool = False) -> None:
+        """Takes a frame of a market or public socket, in its read callback; `more` of the same read follow."""
         ...
 
     def private(self, message: bytes) -> None:

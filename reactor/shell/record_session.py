@@ -214,7 +214,7 @@ class RecordSession:
         if self.recorder is not None:
             self.recorder.write(self._clock.now_ns(), channel, message)
 
-    def market(self, route: StreamRoute, message: bytes) -> None:
+    def market(self, route: StreamRoute, message: bytes, more: bool = False) -> None:
         """Takes a frame as it came."""
         self.messages += 1
         self._write(route, message)

@@ -104,6 +104,18 @@ class Shot:
             and orders.number == self.aim.number
         )
 
+    def is_calm(self, price: str, t_event_ms: int) -> bool:
+        """Whether no rule acts on this price and no candle closes with it: what then stands stands behind it too."""
+        market = self._market
+        try:
+            return (
+                len(price) <= SHORT_CHARS_MAX
+                and t_event_ms < market.until_ms
+                and market.calm_low < double(price) < market.calm_high
+            )
+        except ValueError:
+            return False
+
     def fire(
         self,
         price: str,

@@ -128,7 +128,7 @@ class Room:
         self.sender = ScriptedSender()
         self._tape = Lines()
         self.guard.attach(sender=self.sender if mode == "live" else None, writer=self._tape)
-        self._trade = 0
+        self.trade_id = 0
 
     @property
     def tape(self) -> Lines:
@@ -139,14 +139,21 @@ class Room:
         self.clock.ns += round(seconds * SECOND_NS)
         return self
 
-    def tick(self, price: str, symbol: str = "BTCUSDT") -> None:
+    def tick(
+        self,
+        price: str,
+        symbol: str = "BTCUSDT",
+        *,
+        trade_id: int | None = None,
+        more: bool = False,
+    ) -> None:
         self.after(0.001)
-        self._trade += 1
+        self.trade_id = self.trade_id + 1 if trade_id is None else trade_id
         t_ms = self.clock.ns // 1_000_000
-        data = {"e": "aggTrade", "E": t_ms, "s": symbol, "a": self._trade, "p": price, "q": "1"}
-        data |= {"f": self._trade, "l": self._trade, "T": t_ms, "m": False}
+        data = {"e": "aggTrade", "E": t_ms, "s": symbol, "a": self.trade_id, "p": price, "q": "1"}
+        data |= {"f": self.trade_id, "l": self.trade_id, "T": t_ms, "m": False}
         frame = {"stream": f"{symbol.lower()}@aggTrade", "data": data}
-        self.guard.market("market", orjson.dumps(frame))
+        self.guard.market("market", orjson.dumps(frame), more)
 
     def mark(self, price: str, symbol: str = "BTCUSDT") -> None:
         self.after(0.001)

@@ -46,7 +46,7 @@ class CommandInbox:
     def rest(self, answer: RestAnswer) -> None:
         self.answers.append(answer)
 
-    def market(self, route: StreamRoute, message: bytes) -> None:
+    def market(self, route: StreamRoute, message: bytes, more: bool = False) -> None:
         raise AssertionError("no frame comes from here")
 
     def private(self, message: bytes) -> None:

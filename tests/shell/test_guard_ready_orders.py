@@ -2,8 +2,11 @@
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 from guard_room import Room
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reactor.core.machine import Machine
 from reactor.shell.assembly import order_ids
@@ -117,8 +120,8 @@ async def test_other_symbols_orders_do_not_wait_for_what_follows_from_the_first(
     room.tick("98.9", "ETHUSDT")
     room.tick("98.0")
     room.tick("98.9", "SOLUSDT")
-    # A price of SOLUSDT waits already: what a later one means is the engine's to say, in their order.
-    assert gun.fired == ["BTCUSDT", "ETHUSDT"]
+    assert gun.fired == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    assert room.sender.exits == []
     await turns()
     assert gun.fired == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
     assert [exit_.symbol for exit_ in room.sender.exits] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
@@ -189,3 +192,85 @@ async def test_practice_follows_prices_and_sends_nothing() -> None:
     assert gun.practised >= 4
     assert gun.fired == []
     assert room.sender.exits == []
+
+
+async def test_a_read_of_many_frames_is_looked_through_for_orders_before_it_is_decided_on() -> None:
+    room, gun = await armed()
+    before = len(room.tape.lines)
+    for _ in range(50):
+        room.tick("99.9", more=True)
+    assert room.tape.channels[before:] == []
+    room.tick("98.9", more=True)
+    assert gun.fired == ["BTCUSDT"]
+    room.tick("100.1")
+    assert room.sender.exits == []
+    await turns()
+    assert [exit_.symbol for exit_ in room.sender.exits] == ["BTCUSDT"]
+    assert room.tape.channels[before:] == ["market in"] * 51 + ["order out", "market in"]
+
+
+async def test_a_price_that_may_change_what_the_next_one_means_leaves_that_to_the_engine() -> None:
+    room, gun = await armed()
+    room.tick("101.0", more=True)  # a new peak: the stop follows it
+    room.tick("98.9", more=True)
+    assert gun.fired == []
+    await turns()
+    assert [exit_.symbol for exit_ in room.sender.exits] == ["BTCUSDT"]
+    assert room.alarms == []
+
+
+async def test_a_frame_that_came_already_fires_nothing() -> None:
+    room, gun = await armed()
+    room.tick("100.1", more=True)
+    room.tick("98.9", trade_id=room.trade_id, more=True)
+    assert gun.fired == []
+    await turns()
+    assert room.sender.exits == []
+
+
+PRICES = st.one_of(
+    st.sampled_from(["100.0", "100.1", "99.9", "99.0", "98.9", "98.0", "102.0", "101.5", "60.0"]),
+    st.integers(980, 1030).map(lambda tenths: f"{tenths // 10}.{tenths % 10}"),
+    st.sampled_from(["9", "99.0000000000000001", "1e2", "nan", ""]),
+)
+FRAMES = st.tuples(
+    st.sampled_from(SYMBOLS[:2]),
+    PRICES,
+    st.sampled_from([1, 1, 1, 1, 0, -1, 10**10]),
+    st.sampled_from([0.001, 0.001, 0.02, 299.0, 400.0]),
+)
+READS = st.lists(st.lists(FRAMES, min_size=1, max_size=6), min_size=1, max_size=8)
+
+
+async def _session(reads: list[list[tuple[str, str, int, float]]], *, ready: bool) -> Any:
+    room = Room()
+    gun = Gun(room)
+    if ready:
+        shots = Shots(
+            room.guard.pump.engine, gun, order_ids("room"), audit=room.audit, clock=room.clock
+        )
+        room.guard.fire_ahead(shots, practises=True)
+    for symbol in SYMBOLS[:2]:
+        room.tick("100.0", symbol)
+        room.position("2", symbol=symbol)
+    for read in reads:
+        await turns()
+        for number, (symbol, price, step, seconds) in enumerate(read, 1):
+            room.after(seconds)
+            room.tick(
+                price, symbol, trade_id=room.trade_id + step, more=ready and number < len(read)
+            )
+    await turns()
+    exits = [(exit_.order_id, exit_.quantity, exit_.reasons) for exit_ in room.sender.exits]
+    return gun.fired, exits, room.decided, room.tape.lines, [one.kind for one in room.alarms]
+
+
+@settings(max_examples=150)
+@given(READS)
+def test_ready_orders_change_nothing_but_when_an_order_leaves(
+    reads: list[list[tuple[str, str, int, float]]],
+) -> None:
+    fired, *ready = asyncio.run(_session(reads, ready=True))
+    _, *plain = asyncio.run(_session(reads, ready=False))
+    assert ready == plain
+    assert len(fired) <= len(ready[0])

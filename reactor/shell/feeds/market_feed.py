@@ -52,7 +52,7 @@ class MarketConnection(Connection):
         *,
         opened_ns: int,
         route: StreamRoute,
-        give: Callable[[StreamRoute, bytes], None],
+        give: Callable[[StreamRoute, bytes, bool], None],
         on_answer: Callable[["MarketConnection", bytes], None],
         on_fault: Callable[[Exception], None],
         wanted: Iterable[str],
@@ -72,7 +72,8 @@ class MarketConnection(Connection):
         """Passes data on at once; answers are told from data by their first bytes."""
         if message.startswith(_ENVELOPE):
             self.delivered += 1
-            self._give(self._route, message)
+            socket = self.socket
+            self._give(self._route, message, socket is not None and socket.more)
         else:
             self._on_answer(self, message)
 

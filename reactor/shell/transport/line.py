@@ -36,9 +36,13 @@ class Line(ABC):
 
     Once `abort` was called, or a bound was broken, the handler gets no more messages; after `close` it still
     gets those that come before the peer's farewell (the answer to an order, say).
+
+    Attributes:
+        more: as of `Socket`.
     """
 
     def __init__(self, handler: SocketHandler, options: SocketOptions) -> None:
+        self.more = False
         self._handler = handler
         self._on_message = handler.on_message
         self._options = options

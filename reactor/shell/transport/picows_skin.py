@@ -73,11 +73,13 @@ class PicowsSocket(WSListener, Line):
             and not transport.is_close_frame_sent
             and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
         ):
+            self.more = not frame.last_in_buffer
             try:
                 self._on_message(frame.get_payload_as_bytes())
             except Exception as error:  # noqa: BLE001 -- picows would cut the connection
                 self._fault(error)
             return
+        self.more = False
         self._take_other(transport, frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:

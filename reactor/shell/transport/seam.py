@@ -74,6 +74,14 @@ class Socket(Protocol):
     """One open connection."""
 
     @property
+    def more(self) -> bool:
+        """While `on_message` runs: whether the same read brought another message, which follows in this turn.
+
+        False where a skin cannot tell.
+        """
+        ...
+
+    @property
     def is_open(self) -> bool:
         """Whether messages can still be sent."""
         ...

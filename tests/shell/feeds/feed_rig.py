@@ -43,7 +43,7 @@ class Heard:
     def now_s(self) -> float:
         return self._clock.now_ns() / 1e9 - START_MS / 1e3
 
-    def market(self, route: StreamRoute, message: bytes) -> None:
+    def market(self, route: StreamRoute, message: bytes, more: bool = False) -> None:
         self.messages.append((self._clock.now_ns(), route, message))
 
     def private(self, message: bytes) -> None:

@@ -49,7 +49,7 @@ class Post:
         self.answered = asyncio.Event()
         self.on_answer: Callable[[bytes], object] = lambda _message: None
 
-    def market(self, route: str, message: bytes) -> None:
+    def market(self, route: str, message: bytes, more: bool = False) -> None:
         raise AssertionError(route, message)
 
     def private(self, message: bytes) -> None:

@@ -262,7 +262,7 @@ class Floor:
 
     # The inbox --------------------------------------------------------------------------------
 
-    def market(self, route: str, message: bytes) -> None:
+    def market(self, route: str, message: bytes, more: bool = False) -> None:
         self._feed(route, message)
 
     def private(self, message: bytes) -> None:

@@ -37,7 +37,7 @@ class RememberingInbox:
     def link(self, link: Link) -> None:
         self.links.append(link)
 
-    def market(self, route: StreamRoute, message: bytes) -> None:
+    def market(self, route: StreamRoute, message: bytes, more: bool = False) -> None:
         raise AssertionError("no frame comes from REST")
 
     def private(self, message: bytes) -> None:
