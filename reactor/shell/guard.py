@@ -8,14 +8,13 @@ a tape; so a tape of the session holds all that its decisions depended on, and a
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from decimal import Decimal
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from reactor.audit import AlarmRaised, Audit, CommandTaken, Decided, PositionGone, PositionSeen
+from reactor.audit import AlarmRaised, Audit, CommandTaken, Decided
 from reactor.binance.market_messages import (
     AggTrade,
     BookTicker,
@@ -43,12 +42,12 @@ from reactor.core.market import Market, Source
 from reactor.errors import DecodeError, InvariantError
 from reactor.shell.inbox import Command, Link, StreamRoute
 from reactor.shell.later_writer import LaterWriter
-from reactor.shell.position_view import position_seen
 from reactor.shell.pump import Pump
 from reactor.shell.recorded import PolicyLine
 from reactor.shell.redact import MARKET_CHANNELS
 from reactor.shell.rest_seam import RestAnswer
 from reactor.shell.shots import Shot, Shots
+from reactor.shell.showing import Showing
 from reactor.shell.tape_format import Channel, Direction, TapeLine
 
 _decode: Callable[[bytes], Any] = msgspec.json.Decoder(Envelope).decode
@@ -148,13 +147,19 @@ class Guard:
         self._waiting: list[tuple[Channel, bytes, Direction]] = []
         self._numbered = 0
         self._last_ns = 0
-        self._seen: dict[tuple[str, Side], PositionSeen] = {}
         self.faulted: dict[str, str] = {}
         self.mark_seen_ns: dict[str, int] = {}
         self.mark_price: dict[str, str] = {}
         self.private_seen_ns = 0
         self.sources: dict[str, str] = {}
         self.protections: dict[tuple[str, Side], str] = {}
+        self._showing = Showing(
+            self._engine,
+            audit,
+            unmanaged=lambda: pump.account.book.unmanaged,
+            sources=self.sources,
+            protections=self.protections,
+        )
         self._shots: Shots | None = None
         self._shots_last: Mapping[str, Shot] = {}
         self._shots_mark: Mapping[str, Shot] = {}
@@ -402,7 +407,7 @@ class Guard:
             )
         machine = self._engine.positions.get((command.symbol, command.side))
         if machine is not None:
-            self._show(machine, t_ns)
+            self._showing.one(machine, t_ns)
 
     def policy(self, line: PolicyLine) -> str:
         """Takes an exit policy from outside; answers why it will not do what it says, if so."""
@@ -504,7 +509,7 @@ class Guard:
             self._tell(decisions, t_ns)
             for listener in self.after:
                 self._call(listener, decisions, t_ns)
-        self._show_touched(decisions, t_ns)
+        self._showing.touched(decisions, t_ns)
 
     def _call(self, listener: Callable[..., None], *arguments: object) -> None:
         """Tells a listener; what it raises is told, and reaches nobody else."""
@@ -554,15 +559,6 @@ class Guard:
                         ),
                         t_ns=t_ns,
                     )
-
-    def _show_touched(self, decisions: Sequence[Decision], t_ns: int) -> None:
-        touched = {(decision.symbol, decision.side) for decision in decisions if decision.side}
-        for symbol, side in touched:
-            machine = self._engine.positions.get((symbol, side))
-            if machine is not None:
-                self._show(machine, t_ns)
-            elif self._seen.pop((symbol, side), None) is not None:
-                self._audit.publish(PositionGone(symbol=symbol, side=side), t_ns=t_ns)
 
     def _settle(self, t_ns: int) -> None:
         """Takes what was told meanwhile, and sets the timer."""
@@ -659,48 +655,9 @@ class Guard:
         place = "-".join(str(part) for part in parts if part is not None)
         return f"{place}-{self._last_ns}-{self._numbered}"
 
-    # Who watches ------------------------------------------------------------------------------
-
     def show_all(self) -> None:
         """Tells how every position stands, ours and others'; called once a second."""
-        t_ns = self._clock.now_ns()
-        for machine in self._engine.positions.values():
-            self._show(machine, t_ns)
-        unmanaged = self.pump.account.book.unmanaged
-        for (symbol, side), report in unmanaged.items():
-            self._publish_seen(
-                PositionSeen(
-                    symbol=symbol,
-                    side=side,
-                    managed=False,
-                    quantity=report.quantity,
-                    entry=report.entry,
-                ),
-                t_ns,
-            )
-        open_now = {*self._engine.positions, *unmanaged}
-        for symbol, side in tuple(self._seen):
-            if (symbol, side) not in open_now:
-                del self._seen[symbol, side]
-                self._audit.publish(PositionGone(symbol=symbol, side=side), t_ns=t_ns)
-
-    def _show(self, machine: Machine, t_ns: int) -> None:
-        market = self.market_of(machine)
-        if market is None:
-            return
-        seen = position_seen(
-            machine,
-            market,
-            source=self.sources.get(machine.symbol, "stream"),
-            now_ns=t_ns,
-            protection=self.protections.get((machine.symbol, machine.side), ""),
-        )
-        self._publish_seen(seen, t_ns)
-
-    def _publish_seen(self, seen: PositionSeen, t_ns: int) -> None:
-        if self._seen.get((seen.symbol, seen.side)) != seen:
-            self._seen[seen.symbol, seen.side] = seen
-            self._audit.publish(seen, t_ns=t_ns)
+        self._showing.all(self._clock.now_ns())
 
     # What is asked ----------------------------------------------------------------------------
 
@@ -752,22 +709,3 @@ class Guard:
 
 def _nothing(_symbol: str, _side: Side) -> None:
     """No exit waits for anything."""
-
-
-def known_mark(guard: Guard, symbol: str) -> Decimal | None:
-    """The last mark price of a symbol that came over the stream."""
-    price = guard.mark_price.get(symbol)
-    return None if price is None else Decimal(price)
-
-
-def streams_for(symbols: Iterable[tuple[str, Source]]) -> set[str]:
-    """The streams that these symbols and their price sources need; the mark price always."""
-    names = set()
-    for symbol, source in symbols:
-        lower = symbol.lower()
-        names.add(f"{lower}@markPrice@1s")
-        if source == "last":
-            names.add(f"{lower}@aggTrade")
-        elif source == "book":
-            names.add(f"{lower}@bookTicker")
-    return names

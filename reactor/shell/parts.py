@@ -12,8 +12,10 @@ from reactor.binance.sign import ws_api_text
 from reactor.binance.urls import Environment
 from reactor.clock import Clock
 from reactor.config import Config
+from reactor.core.decisions import Side
 from reactor.core.hard_stop_values import HardStopState
 from reactor.core.silence import Silence
+from reactor.shell.assembly import order_ids
 from reactor.shell.feeds.market_feed import MarketFeed
 from reactor.shell.feeds.order_socket import OrderSocket
 from reactor.shell.feeds.private_feed import PrivateFeed
@@ -30,6 +32,7 @@ from reactor.shell.rest.credentials import Credentials
 from reactor.shell.rest.poller import Poller
 from reactor.shell.rest.warm_up import WarmUp
 from reactor.shell.rest.watchdog import Watchdog
+from reactor.shell.shots import Shots
 from reactor.shell.transport.seam import Transport
 from reactor.shell.watching import Watching
 
@@ -219,6 +222,27 @@ def sending(
     )
     built.append(gateway)
     return Sending(order_socket, gateway, _hard_stops(outside, guard, ask_position))
+
+
+def ready_orders(
+    outside: Outside, guard: Guard, gateway: Gateway, *, may_leave: Callable[[str, Side], bool]
+) -> Shots:
+    """Builds the orders that lie ready for positions' stops.
+
+    Args:
+        outside: what they need of the world.
+        guard: whose positions.
+        gateway: builds and sends them.
+        may_leave: whether an order may leave for a position at all.
+    """
+    return Shots(
+        guard.pump.engine,
+        gateway,
+        order_ids(outside.config.instance),
+        audit=outside.audit,
+        clock=outside.clock,
+        may_leave=may_leave,
+    )
 
 
 def _hard_stops(

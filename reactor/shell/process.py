@@ -44,7 +44,7 @@ from reactor.shell.inbox import Command
 from reactor.shell.inheriting import NOTE, inherit, session_of
 from reactor.shell.journal.journal import Journal
 from reactor.shell.keeping import Keeping
-from reactor.shell.parts import Listening, Outside, Sending, listening, sending
+from reactor.shell.parts import Listening, Outside, Sending, listening, ready_orders, sending
 from reactor.shell.plan_choice import PlanChoice
 from reactor.shell.protecting import Protecting
 from reactor.shell.reaching import Reaching
@@ -379,13 +379,8 @@ class LiveProcess:
         self.guard.before_exit = self.keeping.before_exit
         if gateway is None or not self.config.orders.fire_ahead:
             return
-        self._shots = Shots(
-            self._pump.engine,
-            gateway,
-            order_ids(self.config.instance),
-            audit=self.audit,
-            clock=self._clock,
-            may_leave=self.keeping.is_opening_written,
+        self._shots = ready_orders(
+            self._outside, self.guard, gateway, may_leave=self.keeping.is_opening_written
         )
         self.keeping.on_written = self.guard.aim_soon
         self.guard.fire_ahead(self._shots, practises=self.config.orders.rehearse_ms > 0)

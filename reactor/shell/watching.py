@@ -5,7 +5,7 @@ that its plan looks at are read over REST, so that a position in it is judged be
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from reactor.config import Config
@@ -14,7 +14,7 @@ from reactor.core.market import Source
 from reactor.core.sizing import wants_input
 from reactor.errors import BudgetExhausted, RestFailed
 from reactor.shell.feeds.market_feed import MarketFeed
-from reactor.shell.guard import Guard, streams_for
+from reactor.shell.guard import Guard
 from reactor.shell.inbox import Link
 from reactor.shell.plan_choice import SIDES, PlanChoice
 from reactor.shell.rest.client import RestClient, failure_of
@@ -247,3 +247,16 @@ class Watching:
                 self._refused.add(line)
                 self._say(line)
         return self._contracts.filters(symbol) is not None
+
+
+def streams_for(symbols: Iterable[tuple[str, Source]]) -> set[str]:
+    """The streams that these symbols and their price sources need; the mark price always."""
+    names = set()
+    for symbol, source in symbols:
+        lower = symbol.lower()
+        names.add(f"{lower}@markPrice@1s")
+        if source == "last":
+            names.add(f"{lower}@aggTrade")
+        elif source == "book":
+            names.add(f"{lower}@bookTicker")
+    return names
