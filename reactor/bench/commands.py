@@ -23,6 +23,7 @@ examples:
   reactor bench replay --memory --size 5GB
   reactor bench latency --picture latency.svg
   reactor bench latency --cases warm,burst --rounds 3 --json
+  reactor bench sim
   reactor bench network --environment sim:http://127.0.0.1:8123
 
 Every figure is measured beside a yardstick in the same run; ratios can be compared between machines,
@@ -65,6 +66,7 @@ def add_bench_command(subparsers: "Subparsers") -> None:
     replay.add_argument("--size", default="1GB", help="of that tape, unpacked (default 1GB)")
     latency = _add(commands, "latency", "how long a tick takes to its order", _run_latency)
     latency.add_argument("--cases", default="", metavar="A,B", help="only these (default: all)")
+    _add(commands, "sim", "what the simulated exchange serves a fast client", _run_sim)
     network = _add(commands, "network", "what lies between here and the exchange", _run_network)
     network.add_argument(
         "--environment", default="mainnet", metavar="NAME", help="mainnet, demo or sim:URL"
@@ -133,6 +135,12 @@ def _run_latency(args: argparse.Namespace) -> int:
         except OSError as error:
             raise ConfigError(f"--picture {args.picture}: {error.strerror or error}") from None
     return _show(args, found)
+
+
+def _run_sim(args: argparse.Namespace) -> int:
+    from reactor.bench import sim  # noqa: PLC0415 - see above
+
+    return _show(args, sim.bench_sim(rounds=min(_rounds(args, sim.ROUNDS), 100)))
 
 
 def _run_network(args: argparse.Namespace) -> int:
