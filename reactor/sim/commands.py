@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from reactor.errors import ConfigError, ReactorError
 
 if TYPE_CHECKING:
+    import ssl
+
     from reactor.sim.server import Server
 
 EXAMPLES = """\
@@ -67,6 +69,10 @@ def add_sim_command(subparsers: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument("--key", default="sim-key", help="API key (default sim-key)")
     parser.add_argument("--secret", default="sim-secret", help="API secret (default sim-secret)")
     parser.add_argument("--ed25519", metavar="PEM", help="the key is Ed25519 with this public key")
+    parser.add_argument(
+        "--tls-cert", metavar="PEM", help="serve https and wss with this certificate chain"
+    )
+    parser.add_argument("--tls-key", metavar="PEM", help="its private key")
     parser.add_argument("--wallet", default="100000", metavar="USDT", help="money to begin with")
     parser.add_argument("--faults", metavar="FILE", help="a fault script (JSON)")
     parser.add_argument("--listen-key-minutes", type=float, default=60.0, metavar="N")
@@ -85,11 +91,30 @@ def run(args: argparse.Namespace) -> int:
         0 after an orderly stop, 2 for input that cannot be used.
     """
     try:
-        server = build(args)
+        server, tls = build(args), _tls(args)
     except ReactorError as error:
         print(f"reactor sim: {error}", file=sys.stderr)
         return 2
-    return asyncio.run(_serve(server, args.host, args.port))
+    return asyncio.run(_serve(server, args.host, args.port, tls))
+
+
+def _tls(args: argparse.Namespace) -> "ssl.SSLContext | None":
+    """Read certificate and key, for clients that insist on https and wss."""
+    if args.tls_cert is None and args.tls_key is None:
+        return None
+    if args.tls_cert is None or args.tls_key is None:
+        raise ConfigError("--tls-cert and --tls-key go together")
+    import ssl  # noqa: PLC0415 -- keeps --help quick
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(args.tls_cert, args.tls_key)
+    except OSError as error:
+        raise ConfigError(
+            f"--tls-cert {args.tls_cert}, --tls-key {args.tls_key}: {error.strerror or error}; "
+            "both must be PEM files that belong together"
+        ) from error
+    return context
 
 
 def build(args: argparse.Namespace) -> "Server":
@@ -176,13 +201,13 @@ def _read(name: str, option: str) -> bytes:
         raise ConfigError(f"{option} {name}: {error.strerror or error}") from error
 
 
-async def _serve(server: "Server", host: str, port: int) -> int:
+async def _serve(server: "Server", host: str, port: int, tls: "ssl.SSLContext | None") -> int:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     try:
-        await server.start(host, port)
+        await server.start(host, port, tls=tls)
     except OSError as error:
         print(
             f"reactor sim: cannot listen on {host}:{port}: {error.strerror or error}; "
@@ -190,7 +215,7 @@ async def _serve(server: "Server", host: str, port: int) -> int:
             file=sys.stderr,
         )
         return 2
-    print(f"listening http://{host}:{server.port}", flush=True)
+    print(f"listening {'https' if tls else 'http'}://{host}:{server.port}", flush=True)
     await stopped.wait()
     await server.stop()
     return 0

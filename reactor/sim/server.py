@@ -7,6 +7,7 @@ lets one core serve tens of thousands a second.
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -89,15 +90,17 @@ class Server:
         if isinstance(self.clock, VirtualClock):
             simulation.control.clock = self.clock
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Listen, and return the port (the given one, or a free one for 0)."""
+    async def start(
+        self, host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None
+    ) -> int:
+        """Listen, with TLS if a context is given, and return the port (a free one for 0)."""
         app = web.Application(client_max_size=BODY_BYTES_MAX)
         app.router.add_route("*", "/{tail:.*}", self._handle)
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, backlog=1024)
+        site = web.TCPSite(self._runner, host, port, backlog=1024, ssl_context=tls)
         await site.start()
         for address in self._runner.addresses:
             self.port = int(address[1])
