@@ -40,7 +40,7 @@ class OrderSocket(Protocol):
         ...
 
     def send(self, frame: bytes) -> bool:
-        """Writes a frame in this turn. False: it did not leave."""
+        """Writes a frame in this turn. False: it did not leave, as an empty one never does."""
         ...
 
 
@@ -161,13 +161,13 @@ class Sender:
         Args:
             aim: of an exit that the engine is about to decide.
             now_ns: our clock, now.
-            is_practice: everything but the sending.
+            is_practice: everything but the writing.
         """
         socket = self._socket
         if aim.identity in self.fired or now_ns >= aim.until_ns or not socket.is_ready:
             return False
         decided_ns = self._clock.now_ns()
-        if is_practice or not socket.send(aim.frame):
+        if not socket.send(b"" if is_practice else aim.frame) or is_practice:
             return False
         self.fired[aim.identity] = Fired(aim, decided_ns=decided_ns, sent_ns=self._clock.now_ns())
         return True

@@ -89,7 +89,7 @@ class Line(ABC):
 
     def send(self, message: bytes) -> bool:
         """Writes a text message at once; False where the connection is over or was cut by this."""
-        if not self._open:
+        if not self._open or not message:
             return False
         self._write_wire(message)
         unsent = self.unsent_bytes

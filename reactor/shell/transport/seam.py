@@ -96,7 +96,8 @@ class Socket(Protocol):
 
         Returns:
             False where the connection is over, or was cut because too much waits to be sent: then nothing
-            is known to have left.
+            is known to have left. False for an empty message: nothing is written, and the way of the next order is
+            warm.
         """
         ...
 
