@@ -22,9 +22,9 @@ from reactor.errors import ConfigError
 
 ROUNDS: Final = 7
 
-WARM: Final = Pattern(gap_us=1000, quiet=19)
-COLD: Final = Pattern(gap_us=20_000, quiet=1)
-BURST: Final = Pattern(gap_us=1000, quiet=19, before=50, after=50)
+WARM: Final = Pattern(gap_us=1000, quiet=49)
+COLD: Final = Pattern(gap_us=20_000, quiet=2)
+BURST: Final = Pattern(gap_us=1000, quiet=49, before=50, after=50)
 
 SHIPPED: Final = Setup("shipped")
 TLS: Final = Setup("tls", tls=True)
