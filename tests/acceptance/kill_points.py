@@ -209,6 +209,16 @@ async def _(scene: Scene) -> None:
     await scene.dead()
 
 
+@point("stop: its order filled, and a human opens another before the next run")
+async def _(scene: Scene) -> None:
+    await scene.begin()
+    scene.deadly("POST", ORDER)
+    scene.exchange.price(BTC, THROUGH)
+    await scene.dead()
+    scene.exchange.price(BTC, "80000")
+    scene.exchange.trade(BTC, "0.2")
+
+
 @point("stop: half filled, between its order and the journal", left="0")
 async def _(scene: Scene) -> None:
     await scene.begin()
