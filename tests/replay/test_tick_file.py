@@ -32,7 +32,9 @@ def options(**more: Any) -> ReplayOptions:
 
 def csv_file(folder: Path, text: str, name: str = "ticks.csv") -> Path:
     path = folder / name
-    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    path.write_bytes(
+        gzip.compress(text.encode(), mtime=0) if name.endswith(".gz") else text.encode()
+    )
     return path
 
 
@@ -229,7 +231,7 @@ def test_bytes_that_are_no_text_cost_their_row(tmp_path: Path) -> None:
 
 def test_a_cut_archive_gives_every_whole_row_and_no_half_number(tmp_path: Path) -> None:
     rows = "".join(f"{T_S + n},{100 + n % 7}.25\n" for n in range(5000))
-    packed = gzip.compress(("t,price\n" + rows).encode())
+    packed = gzip.compress(("t,price\n" + rows).encode(), mtime=0)
     for cut in (3000, len(packed) // 2, len(packed) - 20):
         path = tmp_path / "cut.csv.gz"
         path.write_bytes(packed[:cut])
@@ -260,7 +262,7 @@ def test_an_empty_file_is_refused(name: str, tmp_path: Path) -> None:
         (b"1,100\n2,99\n", "no column named `price`"),
         (b"\n\n", "no column named `price`"),
         (b"\x00\x01\x02\xff" * 50, "no column named `price`"),
-        (gzip.compress(b"t,price\n1,100\n"), "compressed"),
+        (gzip.compress(b"t,price\n1,100\n", mtime=0), "compressed"),
     ],
 )
 def test_a_csv_file_without_ticks_is_refused(content: bytes, why: str, tmp_path: Path) -> None:

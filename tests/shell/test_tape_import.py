@@ -36,7 +36,7 @@ def frames(lines: list[TapeLine]) -> list[Any]:
 def text_file(directory: Path, name: str, content: str | bytes) -> Path:
     path = directory / name
     raw = content if isinstance(content, bytes) else content.encode()
-    path.write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    path.write_bytes(gzip.compress(raw, mtime=0) if name.endswith(".gz") else raw)
     return path
 
 
@@ -550,7 +550,7 @@ class TestHftbacktest:
     def test_a_cut_gzip_gives_what_came_before(self, tmp_path: Path) -> None:
         lines_in = b"".join(b'%d {"e":"trade","t":%d}\n' % (t, t * 7919) for t in range(5000))
         source = tmp_path / "btcusdt_20240808.gz"
-        packed = gzip.compress(lines_in)
+        packed = gzip.compress(lines_in, mtime=0)
         source.write_bytes(packed[: len(packed) // 2])
 
         report, lines = imported("hftbacktest", [source], tmp_path / "tape.jsonl")
@@ -691,7 +691,7 @@ class TestRefusals:
             ("a.csv", b"", "the file is empty"),
             ("a.csv.gz", b"", "no message found"),
             ("BTCUSDT-aggTrades-1.zip", b"PK not really", "not a readable zip archive"),
-            ("BTCUSDT-aggTrades-1.csv", gzip.compress(b"x"), "suffix .gz"),
+            ("BTCUSDT-aggTrades-1.csv", gzip.compress(b"x", mtime=0), "suffix .gz"),
             ("BTCUSDT-what-1.csv", b"a,b\n1,2\n", "--kind"),
             ("BTCUSDT-aggTrades-1.csv", b"agg_trade_id,price\n1,2\n", "no column transact_time"),
         ],
@@ -801,7 +801,7 @@ def test_any_bytes_are_imported_or_refused(
 ) -> None:
     content = b"\n".join(lines)
     if packed and name.endswith(".gz"):
-        content = gzip.compress(content)
+        content = gzip.compress(content, mtime=0)
     path = tmp_path / name
     path.write_bytes(content)
     out = tmp_path / "out.jsonl"

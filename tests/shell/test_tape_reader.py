@@ -143,7 +143,7 @@ class TestWholeTapes:
         assert tape.damage == []
 
     def test_zero_padding_after_gzip_is_no_damage(self, tmp_path: Path) -> None:
-        path = written(tmp_path, gzip.compress(tape_bytes(2)) + bytes(512), ".jsonl.gz")
+        path = written(tmp_path, gzip.compress(tape_bytes(2), mtime=0) + bytes(512), ".jsonl.gz")
 
         tape = open_tape(path)
 
@@ -310,7 +310,7 @@ def _packed_in_blocks(suffix: str, count: int) -> bytes:
 def _with_checksum(suffix: str, content: bytes) -> bytes:
     if suffix == ".jsonl.zst":
         return zstd.compress(content, options={zstd.CompressionParameter.checksum_flag: 1})
-    return gzip.compress(content)
+    return gzip.compress(content, mtime=0)
 
 
 def _independently_unpacked(suffix: str, packed: bytes) -> bytes:
@@ -350,7 +350,7 @@ class TestFilesThatAreNoTape:
             (os.urandom(4096).replace(b"\x1f\x8b", b""), "not a tape"),
             (b"[" * 100_000 + b"\n", "not a tape"),
             (b"\x00" * (LINE_BYTES_MAX + 10) + b"\n" + HEADER + b"\n", "longer than 16 MiB"),
-            (gzip.compress(b"x"), "give its name the suffix .gz"),
+            (gzip.compress(b"x", mtime=0), "give its name the suffix .gz"),
             (zstd.compress(b"x"), "give its name the suffix .zst"),
         ],
     )
@@ -363,9 +363,9 @@ class TestFilesThatAreNoTape:
             (".jsonl.gz", tape_bytes(1), "not what the suffix .gz says"),
             (".jsonl.zst", tape_bytes(1), "not what the suffix .zst says"),
             (".jsonl.gz", zstd.compress(tape_bytes(1)), "not what the suffix .gz says"),
-            (".jsonl.zst", gzip.compress(tape_bytes(1)), "not what the suffix .zst says"),
-            (".jsonl.gz", gzip.compress(b""), "there is nothing in it"),
-            (".jsonl.gz", gzip.compress(tape_bytes(1))[:12], "the gzip file is cut here"),
+            (".jsonl.zst", gzip.compress(tape_bytes(1), mtime=0), "not what the suffix .zst says"),
+            (".jsonl.gz", gzip.compress(b"", mtime=0), "there is nothing in it"),
+            (".jsonl.gz", gzip.compress(tape_bytes(1), mtime=0)[:12], "the gzip file is cut here"),
             (".jsonl.zst", zstd.compress(tape_bytes(1))[:6], "the zstd file is cut here"),
             (".jsonl.gz", b"\x1f\x8b" + b"junk" * 10, "the gzip data is damaged"),
             (".jsonl.zst", b"\x28\xb5\x2f\xfd" + b"\xff" * 40, "the zstd data is damaged"),
