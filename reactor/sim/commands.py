@@ -65,6 +65,13 @@ def add_sim_command(subparsers: "argparse._SubParsersAction[Any]") -> None:
         default=1.0,
         help="prices N times as fast; with --tape 0 is as fast as the client reads",
     )
+    parser.add_argument(
+        "--step-ms",
+        type=int,
+        default=200,
+        metavar="N",
+        help="how often a scenario moves its prices (default 200); 5000 makes a virtual day quick",
+    )
     parser.add_argument("--repeat", action="store_true", help="with --speed 0: play it for ever")
     parser.add_argument("--key", default="sim-key", help="API key (default sim-key)")
     parser.add_argument("--secret", default="sim-secret", help="API secret (default sim-secret)")
@@ -168,8 +175,16 @@ def _prices(args: argparse.Namespace, now_ms: int) -> tuple[Any, Any, Any]:
 
     if args.speed < 0 or (args.speed == 0 and not args.tape):
         raise ConfigError("--speed must be above 0, or 0 with --tape")
+    if not 10 <= args.step_ms <= 60_000:
+        raise ConfigError(f"--step-ms must be 10 to 60000, not {args.step_ms}")
     if not args.tape:
-        scenario = Scenario(args.scenario, start_ms=now_ms, seed=args.seed, speed=args.speed)
+        scenario = Scenario(
+            args.scenario,
+            start_ms=now_ms,
+            seed=args.seed,
+            speed=args.speed,
+            step_ms=args.step_ms,
+        )
         return scenario, None, None
     path = Path(args.tape)
     symbols = symbols_of(path)

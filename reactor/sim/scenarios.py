@@ -115,6 +115,8 @@ class Scenario:
         self._start_ms = start_ms
         self._speed = speed
         self._step_ms = step_ms
+        # A coarser walk wanders as far in the same time.
+        self._sigma = self._shape.sigma * math.sqrt(step_ms / STEP_MS)
         self._random = random.Random(seed)  # noqa: S311 -- simulation, not secrecy
         self._steps = 0
         self._walk: dict[str, float] = {}
@@ -151,7 +153,7 @@ class Scenario:
         if self._shape.halted is not None:
             market.status = "TRADING_HALT" if halted else "TRADING"
         value = self._walk.get(symbol, float(rules.start_price))
-        value *= 1 + self._random.gauss(0.0, self._shape.sigma)
+        value *= 1 + self._random.gauss(0.0, self._sigma)
         self._walk[symbol] = value
         size = self._random.uniform(0.05, 1.5)
         if not halted:

@@ -203,3 +203,38 @@ def test_last_falls_further_than_mark_in_a_crash() -> None:
         exchange.advance(exchange.now_ms + 500)
         last, mark = min(last, market.last), min(mark, market.mark)
     assert last < mark
+
+
+def test_a_day_of_coarse_prices_is_the_same_day_again() -> None:
+    def day() -> tuple[list[bytes], list[str]]:
+        prices = Scenario("calm", start_ms=START_MS, seed=9, step_ms=60_000)
+        simulation = Simulation(now_ms=START_MS, prices=prices)
+        stream = simulation.connect("/market/stream?streams=btcusdt@aggTrade/ethusdt@kline_1h")
+        assert stream is not None
+        frames: list[bytes] = []
+        for part in range(1, 24 * 12 + 1):
+            simulation.advance(START_MS + part * 300_000)
+            frames += [item for item in stream.pending if isinstance(item, bytes)]
+            stream.pending.clear()
+            simulation.hub.pong(stream)
+        return frames, [str(market.last) for market in simulation.exchange.markets.values()]
+
+    frames, last = day()
+    assert sum(b"@aggTrade" in frame for frame in frames) == 24 * 60
+    assert (frames, last) == day()
+
+
+def test_a_coarser_walk_wanders_as_far() -> None:
+    def spread(step_ms: int) -> float:
+        moves = []
+        for seed in range(15):
+            prices = Scenario("calm", start_ms=START_MS, seed=seed, step_ms=step_ms)
+            simulation = Simulation(now_ms=START_MS, prices=prices)
+            simulation.advance(START_MS + 60_000)
+            moves += [
+                float(m.last / m.rules.start_price) - 1
+                for m in simulation.exchange.markets.values()
+            ]
+        return float((sum(move * move for move in moves) / len(moves)) ** 0.5)
+
+    assert 0.7 < spread(2000) / spread(10_000) < 1.4
