@@ -1,7 +1,7 @@
 """What the exchange itself saw of a session, and what must never be in it.
 
-An `ExchangeRecord` listens where the simulated exchange tells an account of what happened, before any fault may
-lose, delay or double the message. It counts with what it heard alone: not with what the guard believes.
+An `ExchangeRecord` reads the account's own fills and listens where the simulated exchange tells of conditional orders,
+before any fault may lose, delay or double the message. It counts with that alone: not with what the guard believes.
 """
 
 import itertools
@@ -23,6 +23,7 @@ from reactor.binance.orders import (
 from reactor.core.decisions import Exit, Opened, Reason, Side, StopKind, StopMoved
 from reactor.sim.account import Account
 from reactor.sim.connection import Connection
+from reactor.sim.model import Trade
 from reactor.sim.rest import Request, Response
 from reactor.sim.simulation import Simulation
 
@@ -88,9 +89,11 @@ class ExchangeRecord:
         default_factory=lambda: defaultdict(list)
     )
     _bare: dict[Key, Naked] = field(default_factory=dict)
+    _last: Trade | None = None
 
     def __post_init__(self) -> None:
         exchange = self.simulation.exchange
+        self._last = next(reversed(exchange.accounts[self.account].trades), None)
         for (symbol, side), position in exchange.accounts[self.account].positions.items():
             if position.amount:
                 self._move((symbol, side), Z, position.amount)
@@ -121,29 +124,36 @@ class ExchangeRecord:
     # What it hears ----------------------------------------------------------------------------
 
     def _asked(self, method: str, path: str, params: Mapping[str, Any]) -> None:
+        self._catch_up()
         if (method, path) == ("POST", "/fapi/v1/order"):
             now_ms = self.now_ns() // 1_000_000
             client_id = str(params.get("newClientOrderId", ""))
             self.sent.append(Sent(now_ms, str(params.get("symbol", "")), client_id))
 
     def _hear(self, event: dict[str, Any]) -> None:
-        body = event.get("o")
-        if event["e"] == "ORDER_TRADE_UPDATE" and isinstance(body, dict):
-            self._hear_order(body)
-        elif event["e"] == "ALGO_UPDATE" and isinstance(body, dict):
-            self._hear_stop(body)
+        self._catch_up()
+        if event["e"] == "ALGO_UPDATE":
+            self._hear_stop(event["o"])
 
-    def _hear_order(self, order: dict[str, Any]) -> None:
-        ours = parse_client_order_id(order["c"])
-        if order["x"] in {"TRADE", "CALCULATED"}:
-            key = (order["s"], order["ps"])
-            quantity = Decimal(order["l"]) * (1 if order["S"] == "BUY" else -1)
+    def _catch_up(self) -> None:
+        """Takes the fills that the account has and that were not looked at: they are there whoever is told."""
+        account = self.simulation.exchange.accounts[self.account]
+        new: list[Trade] = []
+        for trade in reversed(account.trades):
+            if trade is self._last:
+                break
+            new.append(trade)
+        for trade in reversed(new):
+            self._last = trade
+            place = (trade.symbol, trade.order_id)
+            order = account.orders.get(place) or account.closed[place]
+            key = (trade.symbol, trade.position_side)
             before = self._amounts[key]
-            self._move(key, before, before + quantity)
+            after = before + trade.quantity * (1 if trade.side == "BUY" else -1)
+            self._move(key, before, after)
+            ours = parse_client_order_id(order.client_id)
             if ours is not None:
-                self._ours(order, ours, before, before + quantity)
-        elif order["x"] == "CANCELED" and ours is None:
-            self.cancelled.append(order["c"])
+                self._ours(order.client_id, ours, trade, before, after)
 
     def _move(self, key: Key, before: Decimal, after: Decimal) -> None:
         self._amounts[key] = after
@@ -151,15 +161,16 @@ class ExchangeRecord:
             self.lives[key[0], "LONG" if after > 0 else "SHORT"] += 1
 
     def _ours(
-        self, order: dict[str, Any], ours: OrderIdParts, before: Decimal, after: Decimal
+        self, client_id: str, ours: OrderIdParts, trade: Trade, before: Decimal, after: Decimal
     ) -> None:
+        place = f"{trade.symbol} {trade.position_side}"
         if before * after < 0 or abs(after) >= abs(before):
-            self._broken(f"{order['c']} took {order['s']} {order['ps']} from {before} to {after}")
+            self._broken(f"{client_id} took {place} from {before} to {after}")
         if ours.purpose == "exit":
-            self.closed[decision_of(order["c"])] += Decimal(order["l"])
+            self.closed[decision_of(client_id)] += trade.quantity
         side: Side = "LONG" if before > 0 else "SHORT"
-        if before and ours.position != position_hash(order["s"], side):
-            self._broken(f"{order['c']} of another position closed {order['s']} {side}")
+        if before and ours.position != position_hash(trade.symbol, side):
+            self._broken(f"{client_id} of another position closed {place}, which is {side}")
 
     def _hear_stop(self, algo: dict[str, Any]) -> None:
         ours = parse_client_order_id(algo["caid"])
@@ -182,6 +193,7 @@ class ExchangeRecord:
         Args:
             guarded: whether a guard runs: while none does, nobody can tell anybody.
         """
+        self._catch_up()
         now_ns = self.now_ns()
         account = self.simulation.exchange.accounts[self.account]
         for key, position in account.positions.items():
@@ -197,7 +209,14 @@ class ExchangeRecord:
             bare.until_ns, bare.why = now_ns, why
 
     def end(self) -> None:
-        """The session is over: stretches that last are stretches too."""
+        """The session is over: stretches that last are stretches too, and orders that ended have ended."""
+        self._catch_up()
+        account = self.simulation.exchange.accounts[self.account]
+        self.cancelled += [
+            order.client_id
+            for order in account.closed.values()
+            if order.status == "CANCELED" and parse_client_order_id(order.client_id) is None
+        ]
         self.naked += self._bare.values()
         self._bare.clear()
 
