@@ -239,8 +239,10 @@ class AccountKnowledge:
             lag_ns = FLAT_LAG_NS if self._is_unexpected(key) else SNAPSHOT_RACE_NS
             return t_ns - heard_ns < lag_ns
         newest_ms = self._newest_ms.get(key, -1)
-        if snapshot and t_event_ms == newest_ms and t_ns < self._flat_ns.get(key, t_ns):
-            return True
+        flat_ns = self._flat_ns.get(key)
+        if snapshot and flat_ns is not None and t_event_ms == newest_ms and content[0]:
+            # It has not changed since before it was learnt to be flat: the answer is old, if it is not for long so.
+            return t_ns < flat_ns + FLAT_LAG_NS
         return t_event_ms < newest_ms or (
             t_event_ms == newest_ms and content in self._said_at_newest[key]
         )

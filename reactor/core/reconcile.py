@@ -246,7 +246,10 @@ def _positions(known: Known, seen: Snapshot, found: list[Difference]) -> None:
         elif hedge or (symbol, _other(side)) not in known.positions:
             # In one-way mode the side that it was is told as flipped.
             what = f"{text(theirs.quantity)} @ {text(theirs.entry)} is open, and was not known"
-            found.append(_new(Kind.OPENED, symbol, side, what))
+            ended_ns = known.ended_ns.get(key)
+            is_doubtful = ended_ns is not None and ended_ns > seen.asked_ns - FLAT_LAG_NS
+            again = {Need.AGAIN} if is_doubtful else set()
+            found.append(_new(Kind.OPENED, symbol, side, what, needs=again))
 
 
 def _is_stale(

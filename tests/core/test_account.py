@@ -292,24 +292,20 @@ def test_a_flat_row_without_a_time_may_be_older_than_a_fresh_report() -> None:
     assert account.story.engine.positions == {}
 
 
-@pytest.mark.parametrize("late", [True, False])
-def test_a_row_that_was_asked_for_before_the_position_was_known_to_be_flat_is_old(
-    late: bool,
+@pytest.mark.parametrize(("after_s", "is_open"), [(-1, False), (1, False), (5, True)])
+def test_a_row_that_has_not_changed_since_the_position_was_learnt_to_be_flat_is_old(
+    after_s: int, is_open: bool
 ) -> None:
-    """Its close was never reported: the row has the time of the last report, and the answer took long."""
+    """Its close was never reported, and answers lag: asked for long after, "flat" may have been the lag."""
     account = Account()
     account.report(1, 100, profit_so_far=D(5))
     account.wait(FLAT_LAG_NS)
-    asked_ns = account.now_ns
-    account.wait(SECOND_NS)
     account.report(0, t_event_ms=None, snapshot=True)
     assert account.story.engine.positions == {}
-    account.wait(SECOND_NS)
-    account.report(
-        1, 100, t_event_ms=MS, snapshot=True, asked_ns=asked_ns if late else account.now_ns
-    )
-    # What was asked for since may be right, and "flat" have been the lag: better guarded twice than not at all.
-    assert bool(account.story.engine.positions) is not late
+    asked_ns = account.now_ns + after_s * SECOND_NS
+    account.wait(8 * SECOND_NS)
+    account.report(1, 100, t_event_ms=MS, snapshot=True, asked_ns=asked_ns)
+    assert bool(account.story.engine.positions) is is_open
 
 
 @pytest.mark.parametrize("how", ["a fill", "our own close"])
