@@ -34,6 +34,7 @@ class Hub:
         self._by_stream: dict[str, dict[int, Connection]] = {}
         self._private: dict[int, Connection] = {}
         self._number = 0
+        self._delivering = False
 
     # Opening and closing
 
@@ -110,6 +111,8 @@ class Hub:
         """End a connection from the exchange's side."""
         if connection.closed:
             return
+        # What was said before the end still reaches the client, however far time jumps at once.
+        self.deliver()
         if how == "half_open":
             # The peer sees an open socket that says nothing any more.
             connection.muted_until_ms = 1 << 62
@@ -274,8 +277,15 @@ class Hub:
 
     def deliver(self) -> None:
         """Hand what the exchange has said since to the connections that it concerns."""
-        if not self.exchange.out:
+        if not self.exchange.out or self._delivering:
             return
+        self._delivering = True
+        try:
+            self._deliver()
+        finally:
+            self._delivering = False
+
+    def _deliver(self) -> None:
         armed = bool(self.exchange.faults)
         by_stream = self._by_stream
         for said in self.exchange.drain():

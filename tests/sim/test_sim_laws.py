@@ -205,23 +205,23 @@ def test_last_falls_further_than_mark_in_a_crash() -> None:
     assert last < mark
 
 
-def test_a_day_of_coarse_prices_is_the_same_day_again() -> None:
-    def day() -> tuple[list[bytes], list[str]]:
+def test_hours_of_coarse_prices_are_the_same_again() -> None:
+    def hours() -> tuple[list[bytes], list[str]]:
         prices = Scenario("calm", start_ms=START_MS, seed=9, step_ms=60_000)
         simulation = Simulation(now_ms=START_MS, prices=prices)
         stream = simulation.connect("/market/stream?streams=btcusdt@aggTrade/ethusdt@kline_1h")
         assert stream is not None
         frames: list[bytes] = []
-        for part in range(1, 24 * 12 + 1):
+        for part in range(1, 6 * 12 + 1):
             simulation.advance(START_MS + part * 300_000)
             frames += [item for item in stream.pending if isinstance(item, bytes)]
             stream.pending.clear()
             simulation.hub.pong(stream)
         return frames, [str(market.last) for market in simulation.exchange.markets.values()]
 
-    frames, last = day()
-    assert sum(b"@aggTrade" in frame for frame in frames) == 24 * 60
-    assert (frames, last) == day()
+    frames, last = hours()
+    assert sum(b"@aggTrade" in frame for frame in frames) == 6 * 60
+    assert (frames, last) == hours()
 
 
 def test_a_coarser_walk_wanders_as_far() -> None:
@@ -238,3 +238,13 @@ def test_a_coarser_walk_wanders_as_far() -> None:
         return float((sum(move * move for move in moves) / len(moves)) ** 0.5)
 
     assert 0.7 < spread(2000) / spread(10_000) < 1.4
+
+
+def test_what_was_said_before_a_cut_arrives_however_far_time_jumps() -> None:
+    prices = Scenario("calm", start_ms=START_MS, seed=1, step_ms=10_000)
+    limits = Settings(connection_ms=65_000)
+    simulation = Simulation(now_ms=START_MS, prices=prices, settings=limits)
+    stream = simulation.connect("/market/ws/btcusdt@aggTrade")
+    assert stream is not None
+    simulation.advance(START_MS + 120_000)
+    assert [isinstance(item, bytes) for item in stream.pending] == [True] * 6 + [False]
