@@ -62,6 +62,21 @@ def test_orders_balance_positions(client: Any) -> None:
     assert len(client.fetch_my_trades(symbol)) == 2
 
 
+def test_lists_history_and_margin(client: Any) -> None:
+    symbol = "BTC/USDT:USDT"
+    last = client.fetch_ticker(symbol)["last"]
+    ids = [client.create_order(symbol, "limit", "buy", 0.01, last * f)["id"] for f in (0.97, 0.98)]
+    client.cancel_orders(ids, symbol)
+    assert client.fetch_open_orders(symbol) == []
+    assert client.fetch_funding_rate_history(symbol, limit=10)[-1]["fundingRate"] == 0.0001
+    for kind in ("mark", "index", "premium_index"):
+        assert len(getattr(client, f"fetch_{kind}_ohlcv")(symbol, "5m", limit=20)) == 20
+    client.set_margin_mode("isolated", symbol)
+    client.create_order(symbol, "market", "buy", 0.01)
+    assert client.add_margin(symbol, 5)["amount"] == 5
+    assert client.fetch_margin_adjustment_history(symbol)[0]["amount"] == 5
+
+
 def test_stop_orders_use_the_algo_service(client: Any) -> None:
     symbol = "BTC/USDT:USDT"
     client.create_order(symbol, "market", "buy", 0.01)
@@ -92,6 +107,10 @@ async def test_streams(exchange: Any) -> None:
         assert ticker["last"] > 0
         trades = await asyncio.wait_for(client.watch_trades(symbol), 10)
         assert trades[-1]["price"] > 0
+        for _ in range(5):
+            book = await asyncio.wait_for(client.watch_order_book(symbol), 10)
+        assert book["bids"][0][0] < book["asks"][0][0]
+        assert len(book["asks"]) == 100
         candles = await asyncio.wait_for(client.watch_ohlcv(symbol, "1m"), 10)
         assert candles
         waiting = asyncio.ensure_future(client.watch_orders(symbol))

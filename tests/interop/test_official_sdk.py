@@ -54,6 +54,12 @@ def test_every_answer_fits_the_strict_models(rest: Any) -> None:
     assert rest.change_initial_leverage(symbol="BTCUSDT", leverage=10).data().leverage == 10
     assert rest.auto_cancel_all_open_orders(symbol="BTCUSDT", countdown_time=60000).data()
     assert rest.order_book(symbol="BTCUSDT").data().bids
+    assert rest.notional_and_leverage_brackets(symbol="BTCUSDT").data().actual_instance.brackets
+    assert rest.get_funding_rate_history(symbol="BTCUSDT").data()[-1].funding_rate == "0.00010000"
+    assert len(rest.get_funding_rate_info().data()) == 9
+    assert rest.old_trades_lookup(symbol="BTCUSDT").data()
+    assert rest.get_bnb_burn_status().data().fee_burn is True
+    assert rest.query_index_price_constituents(symbol="BTCUSDT").data().constituents
 
 
 def test_orders(rest: Any) -> None:

@@ -26,6 +26,9 @@ def test_market_data(client: Any) -> None:
     assert client.futures_ping() == {}
     assert client.futures_time()["serverTime"] > 0
     assert len(client.futures_klines(symbol="BTCUSDT", interval="5m", limit=300)) == 300
+    past = client.futures_historical_klines("BTCUSDT", "1m", "1 hour ago UTC")
+    assert 59 <= len(past) <= 61
+    assert client.futures_funding_rate(symbol="BTCUSDT", limit=3)[-1]["fundingRate"] == "0.00010000"
     assert float(client.futures_mark_price(symbol="BTCUSDT")["markPrice"]) > 0
     assert client.futures_orderbook_ticker(symbol="ETHUSDT")["symbol"] == "ETHUSDT"
     assert client.futures_order_book(symbol="ETHUSDT", limit=10)["bids"]
