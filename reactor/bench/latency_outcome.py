@@ -14,8 +14,8 @@ from reactor.bench.latency_ticks import TickCosts
 from reactor.bench.measure import NOISE_MAX, environment, percentile
 
 METHOD: Final = """\
-A stand-in for the exchange, one thread in C, stamps each tick as it is written and each order as it is
-read, with CLOCK_MONOTONIC. The floor is a C program (-O2, blocking recv, TCP_NODELAY, HMAC-SHA256 signed,
+A stand-in for the exchange, one thread in C that does not sleep and keeps to a processor of its own, stamps
+each tick as it is written and each order as it is read, with CLOCK_MONOTONIC. The floor is a C program (-O2, blocking recv, TCP_NODELAY, HMAC-SHA256 signed,
 the same bytes in and out); the product is `reactor run` with journal, tape and metrics, in a process of its
 own. Both run in every round, in turn; a ratio is the median round's, percentiles are those of all rounds'
 orders. Stages come from the product's own stamps."""

@@ -1,6 +1,6 @@
 """What the live process costs, measured: CPU, memory, cold start, recovery. Run by hand, on a machine at rest.
 
-    python tests/live/figures.py [--seconds 60] [--json]
+    PYTHONPATH=tests python tests/live/figures.py [--seconds 60] [--json]
 
 An exchange of its own (`reactor sim`) and `reactor run --live` in front of it, two processes on loopback with real
 sockets. Nine positions are open before the guard starts; prices come as trades and marks, about 100 frames a second.
