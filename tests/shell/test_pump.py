@@ -463,7 +463,10 @@ def test_a_snapshot_that_was_on_its_way_does_not_undo_a_report() -> None:
     assert rig.feed(rest(5.2, "/fapi/v3/positionRisk", [])) == []
     assert rig.feed(rest(5.3, "/fapi/v3/positionRisk", [risk_row("3", "90", at=4)])) == []
     assert rig.held == {"BTCUSDT LONG": "1 @ 100"}
+    # Answers lag behind reports: one that misses a position just heard of is asked again, not believed.
     rig.feed(rest(7, "/fapi/v3/positionRisk", []))
+    assert rig.held == {"BTCUSDT LONG": "1 @ 100"}
+    rig.feed(rest(11, "/fapi/v3/positionRisk", []))
     assert rig.held == {}
 
 
