@@ -8,7 +8,9 @@ and then.
 import asyncio
 import socket
 import ssl
-from typing import Final, cast
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Final, cast
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, NegotiationError
@@ -59,8 +61,11 @@ class WebsocketsSocket(Line, asyncio.Protocol):
         wire.receive_data(data)
         if wire.writes:
             self._flush()
-        for event in wire.events_received():
+        events = wire.events_received()
+        last = len(events) - 1
+        for number, event in enumerate(events):
             if isinstance(event, Frame):
+                self.more = number < last
                 self._take(event)
             elif wire.handshake_exc is None and not self._ended:
                 self._begin()
@@ -210,7 +215,7 @@ class WebsocketsTransport:
             tls = options.tls or self._system_trust()
         refusal = ""
         try:
-            await asyncio.get_running_loop().create_connection(
+            await _create_connection()(
                 lambda: line,
                 sock=opened,
                 ssl=tls,
@@ -233,3 +238,13 @@ class WebsocketsTransport:
         if self._trusted is None:
             self._trusted = ssl.create_default_context()
         return self._trusted
+
+
+def _create_connection() -> Callable[..., Coroutine[Any, Any, object]]:
+    """What connects: aiofastnet's transports, where it is there: they write at once, uvloop's at the end of the turn."""
+    loop = asyncio.get_running_loop()
+    try:
+        from aiofastnet import create_connection  # noqa: PLC0415 - this skin works without compiled packages
+    except ImportError:
+        return loop.create_connection
+    return partial(create_connection, loop)
