@@ -208,6 +208,7 @@ CODES: Final = (
     _row(-1130, "parameter value not valid", _R.REFUSED, remark="our bug"),
     _row(-1131, "recvWindow too large", _R.REFUSED, remark="`orders.recv_window_ms`"),
     _row(-1135, "not valid JSON", _R.REFUSED, remark="our bug"),
+    _row(-1136, "newOrderRespType not valid", _R.REFUSED, remark="our bug"),
     _row(-2008, "API key id not valid", _R.HALT, remark="a demo key on mainnet, or the reverse"),
     _row(-2010, "new order rejected", _R.REFUSED),
     _row(
@@ -242,12 +243,15 @@ CODES: Final = (
     _row(-4016, "price above the PERCENT_PRICE bound", _R.REFUSED, remark="as -4002"),
     _row(-4023, "quantity off the step", _R.READ_RULES),
     _row(-4024, "price below the PERCENT_PRICE bound", _R.REFUSED, remark="as -4002"),
+    _row(-4031, "working type not valid", _R.REFUSED, remark="of conditional orders; our bug"),
     _row(-4045, "conditional-order limit", _R.REFUSED, remark="of conditional orders"),
     _row(-4059, "position mode unchanged", _R.REFUSED, remark="never an order's"),
+    _row(-4060, "position side not valid", _R.READ_MODE),
     _row(-4061, "position side does not match the mode", _R.READ_MODE),
     _row(-4062, "reduceOnly not proper", _R.READ_MODE),
     _row(-4067, "mode change: open orders", _R.REFUSED, remark="never an order's"),
     _row(-4068, "mode change: open positions", _R.REFUSED, remark="never an order's"),
+    _row(-4087, "only reduce-only allowed", _R.READ_MODE, remark="as -4105"),
     _row(
         -4105, "only reduce-only allowed", _R.READ_MODE, remark="an exit is: the mode must be wrong"
     ),

@@ -133,7 +133,30 @@ def test_every_reaction_tells_the_engine_one_thing() -> None:
 
 def test_the_simulated_exchanges_order_refusals_are_all_known() -> None:
     # What the simulator answers to requests that are no orders.
-    others = {-1120, -4028, -4046, -4047, -4048, -4006, -5000}
+    others = {
+        -1023,
+        -1120,
+        -4006,
+        -4028,
+        -4046,
+        -4047,
+        -4048,
+        -4082,
+        -4104,
+        -4161,
+        -4165,
+        -4171,
+        -5000,
+    }
+    others |= {-4049, -4050, -4051, -4054, -4055}  # margin of a position
+    others |= {
+        -5027,
+        -5037,
+        -5038,
+        -5039,
+        -5040,
+        -5041,
+    }  # changed orders, priceMatch, good-till-date
     assert set(TABLE) - others <= {row.code for row in CODES}
 
 

@@ -292,7 +292,7 @@ def test_candles_of_a_symbol_that_is_flat_for_hours_have_no_hole(
     }
     prices = Scenario("calm", start_ms=START_MS, seed=3, step_ms=20_000)
     play(Story(act=act, folder=tmp_path, prices=prices, keep_events=False, tables=tables))
-    assert [str(atr)[:6] for atr in seen] == ["3.5229", "2.3161"]
+    assert [str(atr)[:6] for atr in seen] == ["3.5229", "4.2917"]
 
 
 def test_a_position_without_a_price_is_told_and_its_price_asked_for_again(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ DAY = """
 import asyncio, gc, resource, sys
 from pathlib import Path
 
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parent)]
 from test_live_virtual import NINE
 from virtual import START_MS, Story, play
 
