@@ -41,7 +41,7 @@ from reactor.core.machine import Machine
 from reactor.core.market import Market, Source
 from reactor.errors import DecodeError, InvariantError
 from reactor.shell.inbox import Command, Link, StreamRoute
-from reactor.shell.later_writer import LaterWriter
+from reactor.shell.later_writer import LaterWriter, Writes
 from reactor.shell.pump import Pump
 from reactor.shell.recorded import PolicyLine
 from reactor.shell.redact import MARKET_CHANNELS
@@ -79,16 +79,6 @@ class Sender(Protocol):
 
     def cancel_epoch(self, decision: OrdersCancelled) -> None:
         """Cancels what an ended epoch left."""
-        ...
-
-
-class Writer(Protocol):
-    """What records."""
-
-    def write(
-        self, t_ns: int, channel: Channel, message: bytes, direction: Direction = "in"
-    ) -> None:
-        """Records one message; never raises."""
         ...
 
 
@@ -136,7 +126,7 @@ class Guard:
         self._timer_ns = NEVER_NS
         # The engine's share of it, so that a quiet tick compares integers and asks nobody.
         self._engine_due_ns = NEVER_NS
-        self._writer: Writer | None = None
+        self._writer: Writes | None = None
         self._later: LaterWriter | None = None
         self._sender: Sender | None = None
         self._stopping = False
@@ -164,6 +154,7 @@ class Guard:
         self._shots_last: Mapping[str, Shot] = {}
         self._shots_mark: Mapping[str, Shot] = {}
         self._is_aiming = False
+        self._aims_later = False
         self._practised_ns = NEVER_NS
         # Frames that nothing has been decided on yet, and whether an order left for one of them.
         self._undecided: list[tuple[Any, StreamRoute, bytes, int]] = []
@@ -177,7 +168,7 @@ class Guard:
         self.links: list[Callable[[Link, int], None]] = []
         self.on_private: list[Callable[[bytes, int], None]] = []
 
-    def attach(self, *, sender: Sender | None, writer: Writer | None) -> None:
+    def attach(self, *, sender: Sender | None, writer: Writes | None) -> None:
         """Gives it what sends and what records; a dry run has no sender."""
         self._sender = sender
         self._later = None if writer is None else LaterWriter(writer, self._loop)
@@ -192,6 +183,7 @@ class Guard:
         """
         self._shots = shots
         self._shots_last, self._shots_mark = shots.last, shots.mark
+        shots.on_round = self.aim_soon
         if practises:
             self._practised_ns = 0
 
@@ -239,8 +231,14 @@ class Guard:
                 elif more or undecided:
                     self._pass(shot, p, frame.E, frame.E)
         if not (more or undecided):
+            if self._passed:
+                self._passed.clear()
             self._decide(frame, route, message, t_ns)
             return
+        if frame is None or kind is Trade:
+            # It may hold a price of any symbol, or of one whose aggregated trades come behind it.
+            for shots in (self._shots_last, self._shots_mark):
+                self._passed.update(dict.fromkeys(shots.values(), NEVER_NS))
         if not undecided:
             self._loop.call_soon(self._next_turn)
         undecided.append((frame, route, message, t_ns))
@@ -303,7 +301,7 @@ class Guard:
             or tick_id <= self._passed.get(shot, -1)
             or not shot.fire(frame.p, tick_id, t_event_ms, t_ns)
         ):
-            self._passed[shot] = NEVER_NS
+            self._pass(shot, frame.p, tick_id, t_event_ms)
             return False
         self._passed[shot] = NEVER_NS
         self._has_fired = True
@@ -334,13 +332,18 @@ class Guard:
         while self._undecided:
             waiting, self._undecided = self._undecided, []
             self._passed.clear()
-            for frame, route, message, t_ns in waiting:
+            for frame, route, message, received_ns in waiting:
+                # What the one before it led to was recorded at its own time, and a tape's times never run backwards.
+                t_ns = max(received_ns, self.pump.now_ns)
                 try:
                     self._decide(frame, route, message, t_ns)
                 except Exception as error:  # noqa: BLE001 - the frames behind it are still to be decided on
                     self._fault("a price", error, t_ns)
         self._passed.clear()
         self._has_fired = False
+        if self._aims_later:
+            self._aims_later = False
+            self.aim_soon()
         if had_fired and self._shots is not None:
             for message in self._shots.unclaimed():
                 self.order_sent(message)
@@ -353,7 +356,10 @@ class Guard:
 
     def _aim(self) -> None:
         self._is_aiming = False
-        if self._shots is not None and not self._ended:
+        if self._undecided:
+            # A new aim would know nothing of the prices that nothing was decided on yet.
+            self._aims_later = True
+        elif self._shots is not None and not self._ended:
             self._shots.aim()
 
     def _practise(self) -> None:
@@ -438,6 +444,7 @@ class Guard:
     ) -> None:
         if self._undecided and not self._inside:
             self._catch_up()
+            t_ns = max(t_ns, self.pump.now_ns)
         if self._inside:
             # Whoever reacts to a decision by telling something tells it after that decision.
             self._waiting.append((channel, message, direction))
@@ -694,6 +701,7 @@ class Guard:
 
     def end(self) -> None:
         """Says what is known of positions that just ended, then does nothing more."""
+        self.stop()
         decisions = self.pump.finish()
         # Until this moment timers fired: a replay's do so too, and no longer.
         t_ns = self.pump.now_ns

@@ -245,6 +245,8 @@ class LiveProcess:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if hasattr(self, "guard"):
+            self.guard.stop()
         if self.sending is not None:
             await self.sending.gateway.close()
         if hasattr(self, "guard"):
@@ -382,6 +384,7 @@ class LiveProcess:
         self._shots = ready_orders(
             self._outside, self.guard, gateway, may_leave=self.keeping.is_opening_written
         )
+        self._shots.on_unclaimed = self.reconciler.want
         self.keeping.on_written = self.guard.aim_soon
         self.guard.fire_ahead(self._shots, practises=self.config.orders.rehearse_ms > 0)
 

@@ -108,13 +108,16 @@ class Shot:
         """Whether no rule acts on this price and no candle closes with it: what then stands stands behind it too."""
         market = self._market
         try:
-            return (
-                len(price) <= SHORT_CHARS_MAX
-                and t_event_ms < market.until_ms
-                and market.calm_low < double(price) < market.calm_high
-            )
+            value = double(price)
         except ValueError:
             return False
+        return (
+            len(price) <= SHORT_CHARS_MAX
+            and t_event_ms < market.until_ms
+            and market.calm_low < value < market.calm_high
+            # So that no price that fires is a suspicious distance from this one.
+            and self._low < value < self._high
+        )
 
     def fire(
         self,
@@ -170,6 +173,8 @@ class Shots:
 
     Attributes:
         last, mark: by symbol, of the positions that look at this source.
+        on_round: called before they are signed anew: whoever knows when it may be has them aimed anew.
+        on_unclaimed: called with why, when something left that nobody decided.
     """
 
     def __init__(
@@ -200,6 +205,8 @@ class Shots:
         self._clock = clock
         self._turn: Iterator[Shot] = iter(())
         self._is_off = False
+        self.on_round: Callable[[], None] = self.aim
+        self.on_unclaimed: Callable[[str], None] = _nothing
         self.last: dict[str, Shot] = {}
         self.mark: dict[str, Shot] = {}
 
@@ -207,7 +214,7 @@ class Shots:
         """Signs what lies ready anew, again and again, until cancelled."""
         while True:
             await asyncio.sleep(SIGNED_EVERY_S)
-            self.aim()
+            self.on_round()
             now_ns = self._clock.now_ns()
             for shots in (self.last, self.mark):
                 for shot in shots.values():
@@ -268,6 +275,7 @@ class Shots:
                 AlarmRaised(kind="unclaimed_order", text=text, key="unclaimed_order"),
                 t_ns=self._clock.now_ns(),
             )
+        self.on_unclaimed("an order left that nobody decided")
         return [fired.frame for fired in left]
 
     def _aimed(self, machine: Machine, market: Market) -> Shot | None:
@@ -275,6 +283,7 @@ class Shots:
         if (
             orders.state is not State.WATCHING
             or not market.text
+            or len(text(machine.stop_price)) > SHORT_CHARS_MAX
             or not machine.stop_fires_at_once
             or not self._may_leave(machine.symbol, machine.side)
         ):
@@ -296,3 +305,7 @@ def _as_written(machine: Machine, market: Market) -> str:
     whole, _, part = text(machine.stop_price).partition(".")
     places = len(market.text.partition(".")[2])
     return f"{whole}.{part.ljust(places, '0')}" if places else whole
+
+
+def _nothing(_why: str) -> None:
+    """Nobody wants to know."""

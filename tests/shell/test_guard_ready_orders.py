@@ -4,14 +4,16 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
-from guard_room import Room
+from guard_room import PLAN, Room
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reactor.core.decisions import Exit
 from reactor.core.machine import Machine
 from reactor.shell.assembly import order_ids
 from reactor.shell.gateway.aiming import Aim, Fired
 from reactor.shell.gateway.frames import MarketFrames
+from reactor.shell.inbox import Command
 from reactor.shell.shots import Shots
 
 D = Decimal
@@ -26,11 +28,12 @@ class Gun:
         self._left: dict[str, Fired] = {}
         self._frames = MarketFrames(None, 5000)
         self.claims = True
-        room.sender.on_send = lambda exit_: self._claim(exit_.order_id)
+        room.sender.on_send = self._claim
 
-    def _claim(self, order_id: str) -> None:
-        if self.claims:
-            self._left.pop(order_id, None)
+    def _claim(self, exit_: Exit) -> None:
+        fired = self._left.get(exit_.order_id)
+        if fired is not None and self.claims and fired.params["quantity"] == str(exit_.quantity):
+            del self._left[exit_.order_id]
 
     def aim(self, machine: Machine, order_id: str) -> Aim:
         params = {
@@ -46,6 +49,7 @@ class Gun:
             number=machine.orders.number,
             order_id=order_id,
             identity=order_id,
+            params=params,
             hedge=False,
             filters=None,
             begun=self._frames.begin(order_id, params),
@@ -76,17 +80,19 @@ class Gun:
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
 
-async def armed(*, practises: bool = False) -> tuple[Room, Gun]:
+async def armed(
+    *, practises: bool = False, plan: str = PLAN, entry: str = "100"
+) -> tuple[Room, Gun]:
     """Three positions from 100 with their stops at 99, and an order ready for each."""
-    room = Room()
+    room = Room(toml=plan)
     gun = Gun(room)
     shots = Shots(
         room.guard.pump.engine, gun, order_ids("room"), audit=room.audit, clock=room.clock
     )
     room.guard.fire_ahead(shots, practises=practises)
     for symbol in SYMBOLS:
-        room.tick("100.0", symbol)
-        room.position("2", symbol=symbol)
+        room.tick(f"{entry}.0", symbol)
+        room.position("2", entry, symbol=symbol)
     await asyncio.sleep(0)
     assert set(shots.last) == set(SYMBOLS)
     return room, gun
@@ -239,11 +245,15 @@ FRAMES = st.tuples(
     st.sampled_from([1, 1, 1, 1, 0, -1, 10**10]),
     st.sampled_from([0.001, 0.001, 0.02, 299.0, 400.0]),
 )
-READS = st.lists(st.lists(FRAMES, min_size=1, max_size=6), min_size=1, max_size=8)
+# How many turns of the loop pass before a read: none of them, and it meets what the one before it left undone.
+READS = st.lists(
+    st.tuples(st.integers(0, 4), st.lists(FRAMES, min_size=1, max_size=6)), min_size=1, max_size=8
+)
+Reads = list[tuple[int, list[tuple[str, str, int, float]]]]
 
 
-async def _session(reads: list[list[tuple[str, str, int, float]]], *, ready: bool) -> Any:
-    room = Room()
+async def _session(reads: Reads, plan: str, *, ready: bool) -> Any:
+    room = Room(toml=plan)
     gun = Gun(room)
     if ready:
         shots = Shots(
@@ -253,8 +263,8 @@ async def _session(reads: list[list[tuple[str, str, int, float]]], *, ready: boo
     for symbol in SYMBOLS[:2]:
         room.tick("100.0", symbol)
         room.position("2", symbol=symbol)
-    for read in reads:
-        await turns()
+    for wait, read in reads:
+        await turns(wait)
         for number, (symbol, price, step, seconds) in enumerate(read, 1):
             room.after(seconds)
             room.tick(
@@ -265,12 +275,79 @@ async def _session(reads: list[list[tuple[str, str, int, float]]], *, ready: boo
     return gun.fired, exits, room.decided, room.tape.lines, [one.kind for one in room.alarms]
 
 
-@settings(max_examples=150)
-@given(READS)
-def test_ready_orders_change_nothing_but_when_an_order_leaves(
-    reads: list[list[tuple[str, str, int, float]]],
-) -> None:
-    fired, *ready = asyncio.run(_session(reads, ready=True))
-    _, *plain = asyncio.run(_session(reads, ready=False))
+WIDE = 'name = "room"\ntrigger = "last"\nmax_tick_jump_pct = 0.02\n[stop]\npct = 0.01\n'
+
+
+@settings(max_examples=300)
+@given(READS, st.sampled_from([PLAN, WIDE]))
+def test_ready_orders_change_nothing_but_when_an_order_leaves(reads: Reads, plan: str) -> None:
+    fired, *ready = asyncio.run(_session(reads, plan, ready=True))
+    _, *plain = asyncio.run(_session(reads, plan, ready=False))
     assert ready == plain
     assert len(fired) <= len(ready[0])
+
+
+async def test_no_order_is_aimed_while_prices_wait_to_be_decided_on() -> None:
+    room, gun = await armed()
+    room.tick("100.9")  # the stop follows: to be aimed anew, in the next turn
+    room.tick("98.9", "ETHUSDT")  # an order leaves: one more turn is waited for
+    room.tick("102.0")  # takes a rung, when it is decided on
+    await turns(1)
+    room.tick("98.9")
+    await turns(4)
+    assert gun.fired[:1] == ["ETHUSDT"]
+    sent = [(exit_.symbol, exit_.order_id) for exit_ in room.sender.exits]
+    assert len(sent) == len(set(sent)) == 3
+    assert room.alarms == []
+
+
+async def test_a_price_that_would_make_the_next_one_suspicious_leaves_it_to_the_engine() -> None:
+    plan = 'name = "room"\ntrigger = "last"\n[stop]\npct = 0.08\n'
+    room, gun = await armed(plan=plan, entry="500")
+    for price in ("520.0", "540.0", "544.0"):
+        room.tick(price)
+        await turns()
+    room.guard.command(Command(command="resume", symbol="BTCUSDT", side="LONG", by="operator"))
+    await turns()
+    room.tick("587.5", more=True)
+    room.tick("457.5")
+    await turns()
+    assert gun.fired == []
+    assert room.sender.exits == []
+    assert "unclaimed_order" not in [alarm.kind for alarm in room.alarms]
+
+
+async def test_a_tick_that_fires_nothing_leaves_the_order_ready() -> None:
+    room, gun = await armed()
+    room.tick("100.5", "ETHUSDT")  # more digits than its stop: looked at twice
+    await turns()
+    room.tick("98.9", "ETHUSDT")
+    assert gun.fired == ["ETHUSDT"]
+
+
+async def test_ending_leaves_no_price_undecided() -> None:
+    room, gun = await armed()
+    room.tick("99.0")
+    room.guard.end()
+    assert gun.fired == ["BTCUSDT"]
+    assert [exit_.symbol for exit_ in room.sender.exits] == ["BTCUSDT"]
+    assert room.tape.channels[-1] == "link in"
+
+
+async def test_what_a_decision_tells_stands_on_the_tape_before_later_frames_of_its_read() -> None:
+    room, _ = await armed()
+
+    def tell(_decisions: object, _t_ns: int) -> None:
+        if len(room.sender.exits) == 1:
+            room.after(0.01)
+            room.guard.command(Command(command="pause", symbol="SOLUSDT", side="LONG", by="test"))
+
+    room.guard.after.append(tell)
+    room.tick("98.9", more=True)
+    room.tick("98.9", "ETHUSDT", more=True)
+    room.tick("98.9", "SOLUSDT")
+    await turns()
+    times = [t_ns for t_ns, *_ in room.tape.lines]
+    assert times == sorted(times)
+    assert len(room.sender.exits) == 3
+    assert room.alarms == []

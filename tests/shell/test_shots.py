@@ -64,6 +64,7 @@ class Gun:
             number=machine.orders.number,
             order_id=order_id,
             identity=order_id,
+            params=params,
             hedge=False,
             filters=None,
             begun=self._frames.begin(order_id, params),

@@ -15,7 +15,7 @@ class Aim:
     """The close of one position, ready.
 
     Attributes:
-        symbol, quantity, number, order_id: of the exit that it would be.
+        symbol, quantity, number, order_id: of the exit that it would be. `params`: of its request.
         identity: of the request. `hedge`, `filters`: what it was built by.
         frame: as it would leave. `until_ns`: by our clock, until when it may.
     """
@@ -29,6 +29,7 @@ class Aim:
         "identity",
         "number",
         "order_id",
+        "params",
         "quantity",
         "symbol",
         "until_ns",
@@ -42,6 +43,7 @@ class Aim:
         number: int,
         order_id: str,
         identity: str,
+        params: dict[str, str],
         hedge: bool,
         filters: SymbolFilters | None,
         begun: BegunFrame,
@@ -52,6 +54,7 @@ class Aim:
         self.number = number
         self.order_id = order_id
         self.identity = identity
+        self.params = params
         self.hedge = hedge
         self.filters = filters
         self._begun = begun
@@ -75,13 +78,14 @@ class Fired:
     """An order that left ahead of its decision, until that claims it.
 
     Attributes:
-        order_id: of the exit. `frame`: as it left. `decided_ns`, `sent_ns`: when it was fired, and written.
+        order_id: of the exit. `params`, `frame`: as it left. `decided_ns`, `sent_ns`: when it was fired, and written.
     """
 
-    __slots__ = ("decided_ns", "frame", "order_id", "sent_ns")
+    __slots__ = ("decided_ns", "frame", "order_id", "params", "sent_ns")
 
     def __init__(self, aim: Aim, *, decided_ns: int, sent_ns: int) -> None:
         self.order_id = aim.order_id
+        self.params = aim.params
         self.frame = aim.frame
         self.decided_ns = decided_ns
         self.sent_ns = sent_ns

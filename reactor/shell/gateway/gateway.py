@@ -188,7 +188,8 @@ class Gateway:
         )
         if len(parts) != 1:
             return None
-        begun = self._sender.begin(order_id, {**parts[0], "newClientOrderId": order_id})
+        params = {**parts[0], "newClientOrderId": order_id}
+        begun = self._sender.begin(order_id, params)
         if begun is None:
             return None
         aim = Aim(
@@ -197,6 +198,7 @@ class Gateway:
             number=machine.orders.number,
             order_id=order_id,
             identity=begun[0],
+            params=params,
             hedge=hedge,
             filters=filters,
             begun=begun[1],

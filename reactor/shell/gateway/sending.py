@@ -10,7 +10,7 @@ from reactor.audit import Audit, OrderSent
 from reactor.binance.failures import Reaction
 from reactor.clock import Clock
 from reactor.config import OrdersConfig
-from reactor.errors import BudgetExhausted, RestFailed, RestNotSent
+from reactor.errors import BudgetExhausted, InvariantError, RestFailed, RestNotSent
 from reactor.shell.gateway.aiming import Aim, Fired
 from reactor.shell.gateway.frames import (
     ORDER_PATH,
@@ -172,8 +172,24 @@ class Sender:
         self.fired[aim.identity] = Fired(aim, decided_ns=decided_ns, sent_ns=self._clock.now_ns())
         return True
 
+    def _claim(self, request: Request) -> Fired | None:
+        """What left for this request already.
+
+        Raises:
+            InvariantError: something else left under its id; it stays unclaimed, and what became of it is to be asked.
+        """
+        fired = self.fired.get(request.identity)
+        if fired is None:
+            return None
+        if fired.params != request.params:
+            raise InvariantError(
+                f"{request.exit.symbol}: order {fired.order_id} left ahead with {fired.params}, and was decided with"
+                f" {request.params}"
+            )
+        return self.fired.pop(request.identity)
+
     def _over_socket(self, request: Request, moments: Moments) -> bytes | None:
-        fired = self.fired.pop(request.identity, None)
+        fired = self._claim(request)
         if fired is not None:
             request.way = "socket"
             return self._left(request, fired.frame, fired.sent_ns, moments)
