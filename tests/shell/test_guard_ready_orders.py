@@ -288,16 +288,16 @@ def test_ready_orders_change_nothing_but_when_an_order_leaves(reads: Reads, plan
 
 
 async def test_no_order_is_aimed_while_prices_wait_to_be_decided_on() -> None:
-    room, gun = await armed()
-    room.tick("100.9")  # the stop follows: to be aimed anew, in the next turn
-    room.tick("98.9", "ETHUSDT")  # an order leaves: one more turn is waited for
-    room.tick("102.0")  # takes a rung, when it is decided on
+    room, gun = await armed(entry="500")
+    room.tick("504.5")  # the stop follows: to be aimed anew, in the next turn
+    room.tick("494.0", "ETHUSDT")  # an order leaves: one more turn is waited for
+    room.tick("510.0")  # takes a rung, when it is decided on
     await turns(1)
-    room.tick("98.9")
+    room.tick("501.0")
     await turns(4)
-    assert gun.fired[:1] == ["ETHUSDT"]
-    sent = [(exit_.symbol, exit_.order_id) for exit_ in room.sender.exits]
-    assert len(sent) == len(set(sent)) == 3
+    assert gun.fired == ["ETHUSDT"]
+    sent = [(exit_.symbol, exit_.full) for exit_ in room.sender.exits]
+    assert sent == [("ETHUSDT", True), ("BTCUSDT", False), ("BTCUSDT", True)]
     assert room.alarms == []
 
 
