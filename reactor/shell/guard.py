@@ -212,24 +212,18 @@ class Guard:
             frame = None
         undecided = self._undecided
         kind = type(frame)
+        shot = None
         if kind is AggTrade:
-            shot = self._shots_last.get(frame.s)
-            if shot is not None:
-                p = frame.p
-                if (p < shot.text) is shot.is_long or p == shot.text:
-                    if self._fire(shot, frame, frame.a, frame.T, t_ns):
-                        more = True
-                elif more or undecided:
-                    self._pass(shot, p, frame.a, frame.T)
+            shot, tick_id, t_event_ms = self._shots_last.get(frame.s), frame.a, frame.T
         elif kind is MarkPrice:
-            shot = self._shots_mark.get(frame.s)
-            if shot is not None:
-                p = frame.p
-                if (p < shot.text) is shot.is_long or p == shot.text:
-                    if self._fire(shot, frame, frame.E, frame.E, t_ns):
-                        more = True
-                elif more or undecided:
-                    self._pass(shot, p, frame.E, frame.E)
+            shot, tick_id, t_event_ms = self._shots_mark.get(frame.s), frame.E, frame.E
+        if shot is not None:
+            p = frame.p
+            if (p < shot.text) is shot.is_long or p == shot.text:
+                if self._fire(shot, frame, tick_id, t_event_ms, t_ns):
+                    more = True
+            elif more or undecided:
+                self._pass(shot, p, tick_id, t_event_ms)
         if not (more or undecided):
             if self._passed:
                 self._passed.clear()

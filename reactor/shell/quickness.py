@@ -56,9 +56,7 @@ async def _rehearse(config: Config, gateway: Gateway) -> None:
     every_s = config.orders.rehearse_ms / 1000
     if not every_s:
         await asyncio.get_running_loop().create_future()
-    while True:
-        rehearsal.once()
-        await asyncio.sleep(every_s)
+    await rehearsal.run(every_s=every_s)
 
 
 class _BusyPoll:

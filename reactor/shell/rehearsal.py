@@ -22,9 +22,6 @@ from reactor.core.ladder import Filters
 from reactor.core.orders import Fills, OrderIds
 from reactor.core.plan import Plan, plan_from_toml
 
-EVERY_S: Final = 0.02
-"""How often. A rehearsal takes a few tenths of a millisecond, so this is one or two hundredths of a processor."""
-
 SYMBOL: Final = "REHEARSAL"
 SIDE: Final[Side] = "LONG"
 QUANTITY: Final = Decimal("0.1")
@@ -68,8 +65,8 @@ class Rehearsal:
         )
         self._trade_id = 0
 
-    async def run(self, *, every_s: float = EVERY_S) -> None:
-        """Rehearses until cancelled."""
+    async def run(self, *, every_s: float) -> None:
+        """Rehearses every so many seconds, until cancelled."""
         while True:
             self.once()
             await asyncio.sleep(every_s)
