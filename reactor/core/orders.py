@@ -68,6 +68,7 @@ class Orders:
 
     Attributes:
         state: where the life-cycle stands.
+        number: which of the epoch's decisions the last one was; 0 before the first.
         quantity: what is open, in base units. `initial_quantity`: the largest held in this epoch.
         rest: what a partial fill left, to be retried or dropped by the next tick.
         due_ns: when the clock next has something to do here; None without such an instant.
@@ -76,7 +77,6 @@ class Orders:
     __slots__ = (
         "_attempt",
         "_epoch",
-        "_number",
         "_opened_ns",
         "_order_ids",
         "_realized",
@@ -93,6 +93,7 @@ class Orders:
         "full",
         "initial_quantity",
         "last_trade_reason",
+        "number",
         "partial",
         "quantity",
         "rest",
@@ -116,7 +117,7 @@ class Orders:
         self._epoch = epoch
         self._opened_ns = opened_ns
         self._order_ids = order_ids
-        self._number = 0
+        self.number = 0
         self._attempt = 0
         self._unfilled = 0
         self._risk = ZERO
@@ -144,11 +145,6 @@ class Orders:
     def exiting(self) -> bool:
         """Whether a full close is decided, or the epoch is over: no rule is looked at any more."""
         return self.state in EXITING or self.state is State.ENDED
-
-    @property
-    def number(self) -> int:
-        """Which of the epoch's decisions the last one was; 0 before the first."""
-        return self._number
 
     @property
     def ended(self) -> bool:
@@ -221,7 +217,7 @@ class Orders:
         self._attempt = 0
         if quantity <= 0 or quantity > self.quantity:
             raise InvariantError(f"{self._symbol}: a partial exit of {quantity} of {self.quantity}")
-        self._number += 1
+        self.number += 1
         exit_ = self._exit(
             quantity=quantity,
             remaining=subtract(self.quantity, quantity),
@@ -251,7 +247,7 @@ class Orders:
         if self._step(Event.WANT_FULL) is Action.SEND_FULL:
             self.closed_by = reason
             self.rest = None
-            self._number += 1
+            self.number += 1
             self._attempt = 0
             self._send_full(self.quantity, price=price, stop=stop, t_ns=t_ns, tick=tick, out=out)
 
@@ -295,7 +291,7 @@ class Orders:
         tick: int,
     ) -> Exit:
         order_id = self._order_ids(
-            self._symbol, self._side, self._opened_ns, self._epoch, self._number, self._attempt
+            self._symbol, self._side, self._opened_ns, self._epoch, self.number, self._attempt
         )
         self._sent[order_id] = reasons[-1]
         if len(self._sent) > SENT_KEPT:
@@ -306,7 +302,7 @@ class Orders:
             symbol=self._symbol,
             side=self._side,
             epoch=self._epoch,
-            number=self._number,
+            number=self.number,
             attempt=self._attempt,
             order_id=order_id,
             full=full,
@@ -569,7 +565,7 @@ class Orders:
             state=self.state,
             quantity=self.quantity,
             initial_quantity=self.initial_quantity,
-            number=self._number,
+            number=self.number,
             attempt=self._attempt,
             unfilled=self._unfilled,
             risk=self._risk,
@@ -589,7 +585,7 @@ class Orders:
         self.state = state.state
         self.quantity = state.quantity
         self.initial_quantity = state.initial_quantity
-        self._number = state.number
+        self.number = state.number
         self._attempt = state.attempt
         self._unfilled = state.unfilled
         self._risk = state.risk
