@@ -10,21 +10,14 @@ a tape; so a tape of the session holds all that its decisions depended on, and a
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final, Protocol
+from typing import Protocol
 
 import msgspec
 
 from reactor.audit import AlarmRaised, Audit, CommandTaken, Decided
-from reactor.binance.market_messages import (
-    AggTrade,
-    BookTicker,
-    Envelope,
-    MarkPrice,
-    Trade,
-    is_market_trade,
-)
+from reactor.binance.market_messages import MarkPrice
 from reactor.binance.messages import FAULTS
-from reactor.clock import Clock, parts_of
+from reactor.clock import Clock
 from reactor.config import Config
 from reactor.core.decisions import (
     Alarm,
@@ -39,23 +32,17 @@ from reactor.core.decisions import (
 from reactor.core.exact import text
 from reactor.core.machine import Machine
 from reactor.core.market import Market, Source
-from reactor.errors import DecodeError, InvariantError
+from reactor.errors import InvariantError
 from reactor.shell.inbox import Command, Link, StreamRoute
 from reactor.shell.later_writer import LaterWriter, Writes
+from reactor.shell.lookout import NEVER_NS, Lookout, decode
 from reactor.shell.pump import Pump
 from reactor.shell.recorded import PolicyLine
 from reactor.shell.redact import MARKET_CHANNELS
 from reactor.shell.rest_seam import RestAnswer
-from reactor.shell.shots import Shot, Shots
+from reactor.shell.shots import Shots
 from reactor.shell.showing import Showing
 from reactor.shell.tape_format import Channel, Direction, TapeLine
-
-_decode: Callable[[bytes], Any] = msgspec.json.Decoder(Envelope).decode
-
-NEVER_NS: Final = 1 << 62
-
-PRACTISED_EVERY_NS: Final = 1_000_000
-"""How often, at most, a ready order is practised; once with every price that comes later than that."""
 
 
 class Sender(Protocol):
@@ -86,6 +73,7 @@ class Guard:
     """Takes what comes in, decides, sends, and tells.
 
     Attributes:
+        market: takes a frame of a market or public socket, in its read callback: the lookout's own method.
         pump: decodes and drives the engine. `mark_seen_ns`: when a mark price of each symbol last came;
             `mark_price`: its text. `private_seen_ns`: when the user stream last said anything.
         sources: where each symbol's prices come from, where that is not the stream.
@@ -118,28 +106,22 @@ class Guard:
         self.pump = pump
         self._engine = pump.engine
         self._clock = clock
-        self._offset_ns, self._ticking_ns = parts_of(clock)
         self._audit = audit
         self._config = config
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_ns = NEVER_NS
-        # The engine's share of it, so that a quiet tick compares integers and asks nobody.
-        self._engine_due_ns = NEVER_NS
-        self._writer: Writes | None = None
+        self._lookout = Lookout(pump, self, clock=clock, loop=loop)
+        self.market = self._lookout.market
         self._later: LaterWriter | None = None
         self._sender: Sender | None = None
-        self._stopping = False
         self._ended = False
-        self._inside = False
         # Orders that are asked about, until the engine knows what became of them.
         self._asked: dict[str, tuple[str, Side]] = {}
         self._waiting: list[tuple[Channel, bytes, Direction]] = []
         self._numbered = 0
-        self._last_ns = 0
-        self.faulted: dict[str, str] = {}
-        self.mark_seen_ns: dict[str, int] = {}
-        self.mark_price: dict[str, str] = {}
+        self.faulted = self._lookout.faulted
+        self.mark_seen_ns = self._lookout.mark_seen_ns
+        self.mark_price = self._lookout.mark_price
         self.private_seen_ns = 0
         self.sources: dict[str, str] = {}
         self.protections: dict[tuple[str, Side], str] = {}
@@ -151,16 +133,8 @@ class Guard:
             protections=self.protections,
         )
         self._shots: Shots | None = None
-        self._shots_last: Mapping[str, Shot] = {}
-        self._shots_mark: Mapping[str, Shot] = {}
         self._is_aiming = False
         self._aims_later = False
-        self._practised_ns = NEVER_NS
-        # Frames that nothing has been decided on yet, and whether an order left for one of them.
-        self._undecided: list[tuple[Any, StreamRoute, bytes, int]] = []
-        self._has_fired = False
-        # Of the shots whose symbols have such frames, the newest id: what is not above it is none of their prices.
-        self._passed: dict[Shot, int] = {}
         self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self.before_exit: Callable[[str, Side], None] = _nothing
         self.after: list[Callable[[Sequence[Decision], int], None]] = []
@@ -172,7 +146,7 @@ class Guard:
         """Gives it what sends and what records; a dry run has no sender."""
         self._sender = sender
         self._later = None if writer is None else LaterWriter(writer, self._loop)
-        self._writer = self._later
+        self._lookout.writer = self._later
 
     def fire_ahead(self, shots: Shots, *, practises: bool) -> None:
         """Gives it orders that lie ready.
@@ -182,165 +156,44 @@ class Guard:
             practises: whether they are kept warm.
         """
         self._shots = shots
-        self._shots_last, self._shots_mark = shots.last, shots.mark
+        self._lookout.arm(shots.last, shots.mark, practises=practises)
         shots.on_round = self.aim_soon
-        if practises:
-            self._practised_ns = 0
 
-    # The way in -------------------------------------------------------------------------------
+    # Of prices: what their lookout hands on ------------------------------------------------------
 
-    def market(self, route: StreamRoute, message: bytes, more: bool = False) -> None:
-        """Takes a frame of a market or public socket, in its read callback.
+    def on_decisions(
+        self, decisions: Sequence[Decision], t_event_ms: int, route: StreamRoute, message: bytes
+    ) -> None:
+        """A price led to these."""
+        t_ns = self.pump.now_ns
+        self._act(decisions, t_ns, t_event_ms, (route, message, "in"))
+        self._settle(t_ns)
 
-        An order that lies ready for its price leaves at once. Everything else happens frame by frame, in their order:
-        at once too, or, where the same read brought more frames, when all of those have been looked at for orders.
+    def take_slowly(self, route: StreamRoute, message: bytes, t_ns: int) -> None:
+        """A frame that is no plain price, or one before which something else is due."""
+        self._take(route, message, t_ns)
 
-        Args:
-            route: of the socket.
-            message: the frame.
-            more: whether the same read brought another frame, which follows in this turn.
-        """
-        if self._stopping:
-            return
-        t_ns = self._offset_ns + self._ticking_ns()
-        if t_ns < self._last_ns:  # noqa: PLR1730 - `max` takes three times as long
-            t_ns = self._last_ns
-        self._last_ns = t_ns
-        try:
-            frame = _decode(message).data
-        except FAULTS:
-            frame = None
-        undecided = self._undecided
-        kind = type(frame)
-        shot = None
-        if kind is AggTrade:
-            shot, tick_id, t_event_ms = self._shots_last.get(frame.s), frame.a, frame.T
-        elif kind is MarkPrice:
-            shot, tick_id, t_event_ms = self._shots_mark.get(frame.s), frame.E, frame.E
-        if shot is not None:
-            p = frame.p
-            if (p < shot.text) is shot.is_long or p == shot.text:
-                if self._fire(shot, frame, tick_id, t_event_ms, t_ns):
-                    more = True
-            elif more or undecided:
-                self._pass(shot, p, tick_id, t_event_ms)
-        if not (more or undecided):
-            if self._passed:
-                self._passed.clear()
-            self._decide(frame, route, message, t_ns)
-            return
-        if frame is None or kind is Trade:
-            # It may hold a price of any symbol, or of one whose aggregated trades come behind it.
-            for shots in (self._shots_last, self._shots_mark):
-                self._passed.update(dict.fromkeys(shots.values(), NEVER_NS))
-        if not undecided:
-            self._loop.call_soon(self._next_turn)
-        undecided.append((frame, route, message, t_ns))
-        if not (more or self._has_fired):
-            self._catch_up()
+    def on_broken(
+        self, error: Exception, route: StreamRoute, message: bytes, t_ns: int, symbol: str
+    ) -> None:
+        """A price would have broken a rule that money depends on."""
+        self._write(t_ns, route, message)
+        self._broken(error, t_ns, symbol=symbol)
 
-    def _decide(self, frame: Any, route: StreamRoute, message: bytes, t_ns: int) -> None:
-        """Has the engine look at a frame, and does what it decides; None for one that is none."""
-        pump = self.pump
-        try:
-            kind = type(frame)
-            if t_ns >= self._timer_ns or self._inside or self.faulted:
-                raise ValueError  # timers fire first, on the long way
-            if kind is AggTrade and frame.st == 1:
-                decisions = self._engine.on_last(frame.s, frame.p, frame.a, frame.T, t_ns)
-            elif kind is BookTicker and frame.st == 1:
-                decisions = self._engine.on_book(frame.s, frame.b, frame.a, frame.u, frame.T, t_ns)
-            elif kind is MarkPrice and frame.st == 1:
-                decisions = self._engine.on_mark(frame.s, frame.p, frame.E, t_ns)
-                self.mark_seen_ns[frame.s] = t_ns
-                self.mark_price[frame.s] = frame.p
-            elif kind is Trade and frame.st == 1 and is_market_trade(frame):
-                decisions = self._engine.on_trade(frame.s, frame.p, frame.t, frame.T, t_ns)
-            elif frame is None:
-                raise ValueError  # what it is instead is told on the long way
-            else:
-                decisions = ()
-        except (*FAULTS, DecodeError):
-            self._take(route, message, t_ns)
-            return
-        except (InvariantError, AssertionError) as error:
-            self._write(t_ns, route, message)
-            self._broken(error, t_ns, symbol=frame.s)
-            return
-        if decisions:
-            pump.now_ns = t_ns
-            self._act(decisions, t_ns, getattr(frame, "E", 0), (route, message, "in"))
-            self._settle(t_ns)
-            return
-        pump.now_ns = t_ns
-        if self._writer is not None:
-            self._writer.write(t_ns, route, message)
-        if self._engine.due_ns != self._engine_due_ns:
-            self._arm()
-        if t_ns >= self._practised_ns:
-            self._practised_ns = t_ns + PRACTISED_EVERY_NS
-            self._loop.call_soon(self._practise)
+    def on_fault(self, error: Exception, t_ns: int) -> None:
+        """A price was not decided on, by a fault of ours."""
+        self._fault("a price", error, t_ns)
 
-    # Orders that left ahead ---------------------------------------------------------------------
-
-    def _fire(
-        self, shot: Shot, frame: AggTrade | MarkPrice, tick_id: int, t_event_ms: int, t_ns: int
-    ) -> bool:
-        """Fires where this price surely ends in that order; answers whether it left."""
-        if (
-            frame.st != 1
-            or t_ns >= self._timer_ns
-            or self._inside
-            or self.faulted
-            or tick_id <= self._passed.get(shot, -1)
-            or not shot.fire(frame.p, tick_id, t_event_ms, t_ns)
-        ):
-            self._pass(shot, frame.p, tick_id, t_event_ms)
-            return False
-        self._passed[shot] = NEVER_NS
-        self._has_fired = True
-        return True
-
-    def _pass(self, shot: Shot, price: str, tick_id: int, t_event_ms: int) -> None:
-        """A frame that is not decided on yet: does it leave a later price meaning what it means now?"""
-        passed = self._passed
-        if tick_id > passed.get(shot, -1):
-            passed[shot] = tick_id if shot.is_calm(price, t_event_ms) else NEVER_NS
-
-    def _next_turn(self) -> None:
-        """The turn that brought frames is over.
-
-        Where an order left, one more is waited for: a socket that writes at the end of its turn has written by then,
-        and other symbols' prices that are here have had their orders.
-        """
-        if self._has_fired:
-            self._loop.call_soon(self._catch_up)
-        else:
-            self._catch_up()
-
-    def _catch_up(self) -> None:
-        """Decides on the frames that wait, in their order."""
-        if self._inside:
-            return  # whoever decides now is followed by a turn of its own
-        had_fired = self._has_fired
-        while self._undecided:
-            waiting, self._undecided = self._undecided, []
-            self._passed.clear()
-            for frame, route, message, received_ns in waiting:
-                # What the one before it led to was recorded at its own time, and a tape's times never run backwards.
-                t_ns = max(received_ns, self.pump.now_ns)
-                try:
-                    self._decide(frame, route, message, t_ns)
-                except Exception as error:  # noqa: BLE001 - the frames behind it are still to be decided on
-                    self._fault("a price", error, t_ns)
-        self._passed.clear()
-        self._has_fired = False
+    def on_caught_up(self, *, has_fired: bool) -> None:
+        """No price waits to be decided on any more."""
         if self._aims_later:
             self._aims_later = False
             self.aim_soon()
-        if had_fired and self._shots is not None:
+        if has_fired and self._shots is not None:
             for message in self._shots.unclaimed():
                 self.order_sent(message)
+
+    # Orders that lie ready ----------------------------------------------------------------------
 
     def aim_soon(self) -> None:
         """Something has changed that ready orders depend on."""
@@ -350,15 +203,18 @@ class Guard:
 
     def _aim(self) -> None:
         self._is_aiming = False
-        if self._undecided:
+        if self._lookout.is_behind:
             # A new aim would know nothing of the prices that nothing was decided on yet.
             self._aims_later = True
         elif self._shots is not None and not self._ended:
             self._shots.aim()
 
-    def _practise(self) -> None:
-        if self._shots is not None and not self._ended and not self._undecided:
+    def practise(self) -> None:
+        """Practises a ready order, between two prices."""
+        if self._shots is not None and not self._ended and not self._lookout.is_behind:
             self._shots.practise()
+
+    # The way in -------------------------------------------------------------------------------
 
     def private(self, message: bytes) -> None:
         """Takes a frame of the user-data socket."""
@@ -427,19 +283,17 @@ class Guard:
 
     def _now(self) -> int:
         """The receive time: never before the last one, so that a tape's times never run backwards."""
-        now_ns = self._clock.now_ns()
-        if now_ns < self._last_ns:
-            return self._last_ns
-        self._last_ns = now_ns
+        now_ns = max(self._clock.now_ns(), self._lookout.last_ns)
+        self._lookout.last_ns = now_ns
         return now_ns
 
     def _take(
         self, channel: Channel, message: bytes, t_ns: int, direction: Direction = "in"
     ) -> None:
-        if self._undecided and not self._inside:
-            self._catch_up()
+        if self._lookout.is_behind and not self._lookout.is_inside:
+            self._lookout.catch_up()
             t_ns = max(t_ns, self.pump.now_ns)
-        if self._inside:
+        if self._lookout.is_inside:
             # Whoever reacts to a decision by telling something tells it after that decision.
             self._waiting.append((channel, message, direction))
             return
@@ -469,7 +323,7 @@ class Guard:
         line: tuple[Channel, bytes, Direction] | None,
     ) -> None:
         """Sends what was decided; then records, and tells whoever reacts."""
-        self._inside = True
+        self._lookout.is_inside = True
         try:
             sent: list[bytes] = []
             if self._sender is not None:
@@ -484,7 +338,7 @@ class Guard:
             if decisions:
                 self._follow(decisions, t_ns)
         finally:
-            self._inside = False
+            self._lookout.is_inside = False
 
     def _send(self, exit_: Exit, t_event_ms: int, t_ns: int) -> list[bytes]:
         """Sends one exit. A fault of ours in it must not keep the next one back, nor leave this one forgotten."""
@@ -517,7 +371,7 @@ class Guard:
         try:
             listener(*arguments)
         except Exception as error:  # noqa: BLE001 - who follows must not stop who acts
-            self._fault("what follows an event", error, self._last_ns)
+            self._fault("what follows an event", error, self._lookout.last_ns)
 
     def _fault(self, where: str, error: Exception, t_ns: int, *, symbol: str = "") -> None:
         self._audit.publish(
@@ -568,7 +422,7 @@ class Guard:
             self._one(channel, message, max(t_ns, self._now()), direction)
         if self._asked:
             self._stop_asking()
-        self._arm()
+        self.rearm()
         self.aim_soon()
 
     def _stop_asking(self) -> None:
@@ -581,10 +435,11 @@ class Guard:
                 if self._sender is not None:
                     self._sender.settled(order_id)
 
-    def _arm(self) -> None:
+    def rearm(self) -> None:
+        """What is due next has changed: the timer is set."""
         due_ns = self.pump.due_ns
-        self._timer_ns = due_ns
-        self._engine_due_ns = self._engine.due_ns
+        self._lookout.timer_ns = due_ns
+        self._lookout.engine_due_ns = self._engine.due_ns
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -594,8 +449,8 @@ class Guard:
 
     def _on_timer(self) -> None:
         self._timer = None
-        if self._undecided:
-            self._catch_up()
+        if self._lookout.is_behind:
+            self._lookout.catch_up()
         t_ns = self._now()
         try:
             decisions = self.pump.on_time(t_ns)
@@ -610,12 +465,12 @@ class Guard:
     def _write(
         self, t_ns: int, channel: Channel, message: bytes, direction: Direction = "in"
     ) -> None:
-        if self._writer is not None:
-            self._writer.write(t_ns, channel, message, direction)
+        if self._later is not None:
+            self._later.write(t_ns, channel, message, direction)
 
     def _note_mark(self, message: bytes, t_ns: int) -> None:
         try:
-            frame = _decode(message).data
+            frame = decode(message).data
         except FAULTS:
             return
         if type(frame) is MarkPrice and frame.st == 1:
@@ -627,7 +482,7 @@ class Guard:
         if not self.faulted:
             return False
         try:
-            return getattr(_decode(message).data, "s", "") in self.faulted
+            return getattr(decode(message).data, "s", "") in self.faulted
         except FAULTS:
             return False
 
@@ -654,7 +509,7 @@ class Guard:
         self._numbered += 1
         parts = (decision.symbol, decision.side, decision.epoch, type(decision).__name__.lower())
         place = "-".join(str(part) for part in parts if part is not None)
-        return f"{place}-{self._last_ns}-{self._numbered}"
+        return f"{place}-{self._lookout.last_ns}-{self._numbered}"
 
     def show_all(self) -> None:
         """Tells how every position stands, ours and others'; called once a second."""
@@ -690,8 +545,8 @@ class Guard:
 
     def stop(self) -> None:
         """Looks at no price any more; exits that are in flight are seen through."""
-        self._catch_up()
-        self._stopping = True
+        self._lookout.catch_up()
+        self._lookout.is_stopping = True
 
     def end(self) -> None:
         """Says what is known of positions that just ended, then does nothing more."""
@@ -703,7 +558,7 @@ class Guard:
         if decisions:
             self._act(decisions, t_ns, 0, None)
         self.write_down()
-        self._stopping = self._ended = True
+        self._lookout.is_stopping = self._ended = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
