@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from reactor import compiled
 from reactor.audit import AlarmRaised, Audit, CommandTaken, Decided
 from reactor.binance.market_messages import MarkPrice
 from reactor.binance.messages import FAULTS
@@ -110,7 +111,8 @@ class Guard:
         self._config = config
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
-        self._lookout = Lookout(pump, self, clock=clock, loop=loop)
+        look = Lookout if compiled.hot is None else compiled.hot.Lookout
+        self._lookout: Lookout = look(pump, self, clock=clock, loop=loop)
         self.market = self._lookout.market
         self._later: LaterWriter | None = None
         self._sender: Sender | None = None

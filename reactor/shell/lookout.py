@@ -3,8 +3,7 @@
 A frame is looked at for ready orders first, and one that its price reaches leaves at once. Everything else happens frame
 by frame, in their order: at once too, or, where the same read brought more frames, when all of those have been looked at.
 
-`reactor.compiled` has the same in machine code, for the frames that are all a price mostly comes in; this is what it does,
-and what does it where nothing is compiled. `Guard` decides which of the two it is.
+`reactor.compiled` has the same in machine code; this is what is used where nothing is compiled, and what that is held to.
 """
 
 import asyncio
@@ -28,7 +27,7 @@ from reactor.errors import DecodeError, InvariantError
 from reactor.shell.inbox import StreamRoute
 from reactor.shell.later_writer import Writes
 from reactor.shell.pump import Pump
-from reactor.shell.shots import Shot
+from reactor.shell.shots import ReadyShot
 
 decode: Final[Callable[[bytes], Any]] = msgspec.json.Decoder(Envelope).decode
 
@@ -113,21 +112,23 @@ class Lookout:
         self.mark_seen_ns: dict[str, int] = {}
         self.mark_price: dict[str, str] = {}
         self.writer: Writes | None = None
-        self._last: Mapping[str, Shot] = {}
-        self._mark: Mapping[str, Shot] = {}
+        self._last: Mapping[str, ReadyShot] = {}
+        self._mark: Mapping[str, ReadyShot] = {}
         self._practised_ns = NEVER_NS
         # Frames that nothing has been decided on yet, and whether an order left for one of them.
         self._undecided: list[tuple[Any, StreamRoute, bytes, int]] = []
         self._has_fired = False
         # Of the shots whose symbols have such frames, the newest id: what is not above it is none of their prices.
-        self._passed: dict[Shot, int] = {}
+        self._passed: dict[ReadyShot, int] = {}
 
     @property
     def is_behind(self) -> bool:
         """Whether frames wait to be decided on."""
         return bool(self._undecided)
 
-    def arm(self, last: Mapping[str, Shot], mark: Mapping[str, Shot], *, practises: bool) -> None:
+    def arm(
+        self, last: Mapping[str, ReadyShot], mark: Mapping[str, ReadyShot], *, practises: bool
+    ) -> None:
         """Gives it orders that lie ready.
 
         Args:
@@ -228,7 +229,7 @@ class Lookout:
     # Orders that leave ahead --------------------------------------------------------------------
 
     def _fire(
-        self, shot: Shot, frame: AggTrade | MarkPrice, tick_id: int, t_event_ms: int, t_ns: int
+        self, shot: ReadyShot, frame: AggTrade | MarkPrice, tick_id: int, t_event_ms: int, t_ns: int
     ) -> bool:
         """Fires where this price surely ends in that order; answers whether it left."""
         if (
@@ -245,7 +246,7 @@ class Lookout:
         self._has_fired = True
         return True
 
-    def _pass(self, shot: Shot, price: str, tick_id: int, t_event_ms: int) -> None:
+    def _pass(self, shot: ReadyShot, price: str, tick_id: int, t_event_ms: int) -> None:
         """A frame that is not decided on yet: does it leave a later price meaning what it means now?"""
         passed = self._passed
         if tick_id > passed.get(shot, -1):

@@ -51,6 +51,49 @@ class Gunner(Protocol):
         ...
 
 
+class ReadyShot(Protocol):
+    """One position's stop, and the order that it would make: `Shot`, or the same compiled."""
+
+    @property
+    def aim(self) -> Aim:
+        """The order."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The stop as its prices are written."""
+        ...
+
+    @property
+    def is_long(self) -> bool:
+        """Whether lower prices are beyond it."""
+        ...
+
+    def is_of(self, machine: Machine) -> bool:
+        """Whether it is this machine's, and still holds."""
+        ...
+
+    def is_calm(self, price: str, t_event_ms: int) -> bool:
+        """Whether what stands now stands behind this price too."""
+        ...
+
+    def fire(
+        self,
+        price: str,
+        tick_id: int,
+        t_event_ms: int,
+        now_ns: int,
+        *,
+        is_practice: bool = False,
+    ) -> bool:
+        """Sends the order if this tick surely makes the engine close everything for the stop."""
+        ...
+
+    def practise(self, now_ns: int) -> None:
+        """Fires without sending."""
+        ...
+
+
 class Shot:
     """One position's stop, and the order that it would make.
 
@@ -79,12 +122,7 @@ class Shot:
         self._gunner = gunner
         self._stop_x = machine.stop.x
         self.is_long = machine.side == "LONG"
-        self.text = _as_written(machine, market)
-        self._level = double(self.text)
-        # Of two prices within these, none is a suspicious distance from the other.
-        quote = market.quote()
-        price = self._level if quote is None else quote.long_double
-        self._low, self._high = market.never_far(price)
+        self.text, self._level, self._low, self._high = levels_of(machine, market)
 
     def is_of(self, machine: Machine) -> bool:
         """Whether it is this machine's, and still holds."""
@@ -197,18 +235,23 @@ class Shots:
             clock: ours.
             may_leave: whether an order may leave for a position at all (its epoch's opening is written down).
         """
+        from reactor import compiled  # noqa: PLC0415 - it is built on this module
+
+        self._make: Callable[[Machine, Market, Aim, Gunner], ReadyShot] = (
+            Shot if compiled.hot is None else compiled.hot.Shot
+        )
         self._may_leave = may_leave
         self._engine = engine
         self._gunner = gunner
         self._order_ids = order_ids
         self._audit = audit
         self._clock = clock
-        self._turn: Iterator[Shot] = iter(())
+        self._turn: Iterator[ReadyShot] = iter(())
         self._is_off = False
         self.on_round: Callable[[], None] = self.aim
         self.on_unclaimed: Callable[[str], None] = _nothing
-        self.last: dict[str, Shot] = {}
-        self.mark: dict[str, Shot] = {}
+        self.last: dict[str, ReadyShot] = {}
+        self.mark: dict[str, ReadyShot] = {}
 
     async def run(self) -> None:
         """Signs what lies ready anew, again and again, until cancelled."""
@@ -224,7 +267,7 @@ class Shots:
         """Aims anew where something has changed; called after every event that is no quiet tick."""
         if self._is_off:
             return
-        kept: dict[Source, dict[str, Shot]] = {"last": self.last, "mark": self.mark}
+        kept: dict[Source, dict[str, ReadyShot]] = {"last": self.last, "mark": self.mark}
         held: dict[Source, set[str]] = {"last": set(), "mark": set()}
         for machine in self._engine.positions.values():
             source = machine.plan.trigger
@@ -278,7 +321,7 @@ class Shots:
         self.on_unclaimed("an order left that nobody decided")
         return [fired.frame for fired in left]
 
-    def _aimed(self, machine: Machine, market: Market) -> Shot | None:
+    def _aimed(self, machine: Machine, market: Market) -> ReadyShot | None:
         orders = machine.orders
         if (
             orders.state is not State.WATCHING
@@ -297,7 +340,18 @@ class Shots:
             0,
         )
         aim = self._gunner.aim(machine, order_id)
-        return None if aim is None else Shot(machine, market, aim, self._gunner)
+        return None if aim is None else self._make(machine, market, aim, self._gunner)
+
+
+def levels_of(machine: Machine, market: Market) -> tuple[str, float, float, float]:
+    """A position's stop as its prices are written, the same as a double, and what its prices have to lie between.
+
+    Of two prices within those two, none is a suspicious distance from the other.
+    """
+    written = _as_written(machine, market)
+    level = double(written)
+    quote = market.quote()
+    return written, level, *market.never_far(level if quote is None else quote.long_double)
 
 
 def _as_written(machine: Machine, market: Market) -> str:

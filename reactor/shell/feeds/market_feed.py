@@ -45,6 +45,9 @@ class MarketConnection(Connection):
         on_answer: takes everything that does not look like data.
         wanted: the streams that it should carry.
         quiet_s: after how long without data it is asked whether it lives.
+
+    Attributes:
+        route, give: as above: a socket may have prices go there directly, and counts them in `delivered` then.
     """
 
     def __init__(
@@ -64,8 +67,8 @@ class MarketConnection(Connection):
             quiet_ns=round(quiet_s * _NS), answer_ns=round(ANSWER_S * _NS), now_ns=opened_ns
         )
         self.wake = asyncio.Event()
-        self._route: StreamRoute = route
-        self._give = give
+        self.route: StreamRoute = route
+        self.give = give
         self._on_answer = on_answer
 
     def on_message(self, message: bytes) -> None:
@@ -73,7 +76,7 @@ class MarketConnection(Connection):
         if message.startswith(_ENVELOPE):
             self.delivered += 1
             socket = self.socket
-            self._give(self._route, message, socket is not None and socket.more)
+            self.give(self.route, message, socket is not None and socket.more)
         else:
             self._on_answer(self, message)
 
@@ -198,14 +201,14 @@ class MarketLane(Supervisor[MarketConnection]):
         match connection.mute.look(now_ns, delivered=connection.delivered):
             case "heard":
                 self._quiet_s = QUIET_S[self._route]
-                if connection is self._live:
+                if connection is self.live:
                     self._tell("up", "", gap=False)
             case "probe":
                 connection.send(connection.subscriptions.probe(now_ns))
             case "dead":
                 connection.finish(f"silent, and no answer in {ANSWER_S:g} s")
                 return False
-            case "mute" if connection is self._live:
+            case "mute" if connection is self.live:
                 self._is_mute(connection)
             case _:
                 pass

@@ -133,7 +133,7 @@ class OrderSocket(Supervisor[OrderConnection]):
     @property
     def is_ready(self) -> bool:
         """Whether a request sent now would leave, on a session that is logged on."""
-        return self._live is not None and self._live.is_live
+        return self.live is not None and self.live.is_live
 
     def send(self, frame: bytes) -> bool:
         """Sends a request at once.
@@ -141,7 +141,7 @@ class OrderSocket(Supervisor[OrderConnection]):
         Returns:
             False where nothing left.
         """
-        live = self._live
+        live = self.live
         if live is None or live.socket is None or live.over.done() or not live.socket.send(frame):
             return False
         live.asked(frame)
@@ -171,8 +171,8 @@ class OrderSocket(Supervisor[OrderConnection]):
             await asyncio.sleep(0.02)
 
     def _on_live(self, cause: str) -> None:
-        if self._live is not None:
-            self._live.was_live = True
+        if self.live is not None:
+            self.live.was_live = True
         self._is_refused = False
         self._on_up()
 

@@ -134,7 +134,7 @@ class PrivateFeed(Supervisor[PrivateConnection]):
     def replace(self, reason: str) -> bool:
         """Asks for another socket (see `Supervisor.replace`): one that never said a word, by the other form."""
         is_coming = super().replace(reason)
-        live = self._live
+        live = self.live
         if is_coming and live is not None and not live.delivered and not self._is_form_proven:
             self._switch_form(reason)
         return is_coming

@@ -114,7 +114,7 @@ class Supervisor(abc.ABC, Generic[C]):
         self._rotate_s = rotate_s
         self._backoff = Backoff(chance)
         self._delay_s = 0.0
-        self._live: C | None = None
+        self.live: C | None = None
         self._open: set[C] = set()
         """Every connection that is being made, in use, or lingering."""
         self._coming: asyncio.Task[C] | None = None
@@ -183,7 +183,7 @@ class Supervisor(abc.ABC, Generic[C]):
     @property
     def state(self) -> FeedState:
         """What a status shows."""
-        live = self._live
+        live = self.live
         return FeedState(
             name=self.name,
             phase=self._phase,
@@ -204,7 +204,7 @@ class Supervisor(abc.ABC, Generic[C]):
             on its way), or where the present one is younger than `HEALTHY_AFTER_S`: who asks again and again
             must not use up the connections that the exchange allows.
         """
-        live = self._live
+        live = self.live
         if live is None or live.replace_reason or self._age_s(live) < HEALTHY_AFTER_S:
             return False
         self._ask_replacement(live, reason, is_planned=False)
@@ -225,7 +225,7 @@ class Supervisor(abc.ABC, Generic[C]):
     # The loop -----------------------------------------------------------------------------------
 
     async def _step(self) -> None:
-        live = self._live
+        live = self.live
         if live is not None and not live.replace_reason and self._rotation_in_s(live) <= 0:
             self._ask_replacement(live, "planned rotation", is_planned=True)
         if self._coming is None and self._wants_another():
@@ -250,7 +250,7 @@ class Supervisor(abc.ABC, Generic[C]):
             self._arrived(coming)
 
     def _wants_another(self) -> bool:
-        return self._is_needed() if self._live is None else bool(self._live.replace_reason)
+        return self._is_needed() if self.live is None else bool(self.live.replace_reason)
 
     def _rotation_in_s(self, live: C) -> float:
         return (live.rotate_ns - self._clock.now_ns()) / _NS
@@ -308,7 +308,7 @@ class Supervisor(abc.ABC, Generic[C]):
             raise Unreachable(f"{self.name}: connected, but not usable in {USABLE_WITHIN_S:g} s")
         until_ns = self._clock.now_ns() + round(PROVEN_WITHIN_S * _NS)
         # A poll, so that the path of a message has nothing to look after; it lasts a moment a day.
-        while (old := self._live) is not None and not self._is_proven(connection, old):
+        while (old := self.live) is not None and not self._is_proven(connection, old):
             if connection.over.done():
                 raise Unreachable(f"{self.name}: {connection.over.result()}")
             if self._clock.now_ns() >= until_ns:
@@ -349,7 +349,7 @@ class Supervisor(abc.ABC, Generic[C]):
         self._failures += 1
         self._delay_s = self._backoff.next_s(ceiling_s=self._ceiling_s(error))
         self._on_failed(error)
-        if self._live is None:
+        if self.live is None:
             self._tell("down", self._shown(str(error)), gap=False)
 
     def _ceiling_s(self, error: Exception) -> float:
@@ -362,7 +362,7 @@ class Supervisor(abc.ABC, Generic[C]):
         return UNREACHABLE_CEILING_S if is_unreachable else REFUSED_CEILING_S
 
     def _promote(self, new: C) -> None:
-        old, self._live = self._live, new
+        old, self.live = self.live, new
         self._delay_s = 0.0
         cause = self._reason or "started"
         if old is not None:
@@ -382,7 +382,7 @@ class Supervisor(abc.ABC, Generic[C]):
 
     def _lost(self, live: C, reason: str) -> None:
         """The connection in use is gone: the next one at once, if this one had lived for a while."""
-        self._live = None
+        self.live = None
         self._drops += 1
         self._backoff.ended(self._age_s(live))
         self._delay_s = self._backoff.next_s(ceiling_s=REFUSED_CEILING_S)
@@ -441,7 +441,7 @@ class Supervisor(abc.ABC, Generic[C]):
         for connection in list(self._open):
             connection.abort()
             await self._forget(connection, "stopped")
-        self._live = self._coming = None
+        self.live = self._coming = None
         self._note("idle", "stopped")
 
     # Telling ------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
+from reactor import compiled
 from reactor.audit import Audit
 from reactor.binance.failures import Reaction
 from reactor.binance.filters import SymbolFilters
@@ -109,6 +110,18 @@ class Gateway:
             audit=audit,
             clock=clock,
             tasks=self._tasks,
+        )
+        # The same as `fire`, for who has it in machine code.
+        self.trigger = (
+            None
+            if compiled.hot is None
+            else compiled.hot.Trigger(
+                hedge=hedge,
+                contracts=contracts,
+                fired=self._sender.fired,
+                socket=socket,
+                clock=clock,
+            )
         )
         self._mender = Mender(
             rest=rest,

@@ -92,6 +92,10 @@ class Line(ABC):
         if not self._open or not message:
             return False
         self._write_wire(message)
+        return self.is_within_bounds()
+
+    def is_within_bounds(self) -> bool:
+        """Cuts a connection whose peer does not read; answers whether it is open still. Asked after every write."""
         unsent = self.unsent_bytes
         if unsent > self._options.send_bytes_max:
             self._cut(f"the peer does not read: {unsent} bytes wait to be sent")

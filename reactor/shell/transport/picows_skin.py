@@ -11,13 +11,12 @@ import contextlib
 import re
 import socket
 import ssl
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from picows import (
     WSCloseCode,
     WSFrame,
     WSHandshakeError,
-    WSListener,
     WSMsgType,
     WSTransport,
     WSUpgradeRequest,
@@ -26,11 +25,17 @@ from picows import (
 )
 from picows.url import WSParsedURL
 
+from reactor import compiled
 from reactor.errors import ConnectFailed
 from reactor.shell.transport.address import Address, read_address, status_text
 from reactor.shell.transport.dial import SILENT_LOGGER, abandon, attempt, open_tcp
 from reactor.shell.transport.line import NO_CODE, OK, PROTOCOL_ERROR, TOO_BIG, Line
-from reactor.shell.transport.seam import Socket, SocketHandler, SocketOptions
+from reactor.shell.transport.seam import PriceHandler, Socket, SocketHandler, SocketOptions
+
+if TYPE_CHECKING or compiled.hot is None:
+    from reactor.shell.transport.picows_frames import FrameListener
+else:
+    FrameListener = compiled.hot.FrameListener
 
 # An attribute of an enumeration is looked up each time it is named.
 _TEXT: Final = WSMsgType.TEXT
@@ -42,13 +47,15 @@ _CLOSE: Final = WSMsgType.CLOSE
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
-class PicowsSocket(WSListener, Line):
+class PicowsSocket(FrameListener, Line):
     """One connection."""
 
     def __init__(self, handler: SocketHandler, options: SocketOptions) -> None:
-        Line.__init__(self, handler, options)
-        self._picows: WSTransport | None = None
         self._parts: bytearray | None = None
+        self._picows: WSTransport | None = None
+        Line.__init__(self, handler, options)
+        if isinstance(handler, PriceHandler):
+            self.look_with(handler, handler.route, handler.give)
         self._asked: asyncio.Task[None] | None = None
 
     # What picows calls
@@ -63,30 +70,15 @@ class PicowsSocket(WSListener, Line):
         else:
             self._begin()
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Takes a frame. A text that is whole, while nobody has said farewell, takes the short way."""
-        self._heard = True
-        if (
-            frame.msg_type is _TEXT
-            and frame.fin
-            and self._parts is None
-            and not transport.is_close_frame_sent
-            and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
-        ):
-            self.more = not frame.last_in_buffer
-            try:
-                self._on_message(frame.get_payload_as_bytes())
-            except Exception as error:  # noqa: BLE001 -- picows would cut the connection
-                self._fault(error)
-            return
-        self.more = False
-        self._take_other(transport, frame)
-
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
         if transport.is_close_frame_sent and not self._closing:
             self._fail_as_told(transport)
         self._lost("the connection was lost without a farewell")
+
+    def _mute(self) -> None:
+        super()._mute()
+        self.look_no_more()
 
     def pause_writing(self) -> None:
         """Without an answer picows warns in a log; `send` looks at what waits itself."""

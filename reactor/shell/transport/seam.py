@@ -5,7 +5,8 @@ reaches the library: the skin catches it, counts it, and hands it to `on_fault`.
 """
 
 import ssl
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -68,6 +69,15 @@ class SocketHandler(Protocol):
     def on_fault(self, error: Exception) -> None:
         """`on_message` raised this. The connection goes on."""
         ...
+
+
+@runtime_checkable
+class PriceHandler(Protocol):
+    """A handler of prices. A socket may have them go to `give` directly, and then counts them in `delivered`."""
+
+    delivered: int
+    route: str
+    give: Callable[..., None]
 
 
 class Socket(Protocol):

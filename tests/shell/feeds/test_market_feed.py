@@ -394,7 +394,7 @@ def test_data_spelt_in_another_way_is_still_data() -> None:
         async with world.running(feed):
             await asyncio.sleep(1)
             (lane,) = feed._lanes["market"]
-            live = lane._live
+            live = lane.live
             assert live is not None
             before = live.delivered
             for frame in (b'{ "stream":"a","data":{}}', b'{"data":{},"stream":"a"}', b"not json"):

@@ -207,7 +207,7 @@ def test_a_session_is_logged_on_before_it_is_ready_after_every_reconnect() -> No
 
 def await_turns(socket: OrderSocket) -> bool:
     """Whether it would take an order before its loop saw the end: its end has been carried already."""
-    live = socket._live
+    live = socket.live
     if live is not None and live.socket is not None:
         live.socket.abort()
     return socket.is_ready
@@ -234,7 +234,7 @@ def test_a_revoked_key_ends_the_session_and_is_told() -> None:
         socket = socket_of(world, gateway)
         async with world.running(socket):
             await asyncio.sleep(20)
-            live = socket._live
+            live = socket.live
             assert live is not None
             said = {"id": None, "status": 401, "error": {"code": -2015, "msg": "Invalid API-key"}}
             live.on_message(orjson.dumps(said))

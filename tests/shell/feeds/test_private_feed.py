@@ -262,7 +262,7 @@ def test_an_expiry_of_another_key_or_a_client_id_of_that_name_ends_nothing() -> 
         feed = feed_of(world, owner)
         async with world.running(feed):
             await asyncio.sleep(1)
-            live = feed._live
+            live = feed.live
             assert live is not None
             for event in (
                 {"e": "listenKeyExpired", "E": "1", "listenKey": "of-last-week"},
