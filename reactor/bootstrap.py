@@ -159,7 +159,10 @@ async def live(
         def gateway() -> Gateway | None:
             return None if process.sending is None else process.sending.gateway
 
-        quick = ("quickness", stay_quick(config, audit, gateway))
+        def practise() -> None:
+            process.guard.practise()
+
+        quick = ("quickness", stay_quick(config, audit, gateway, practise=practise))
         await alongside([*oversight.works(), quick], guarded)
     finally:
         journal.close(timeout_s=CLOSE_S)

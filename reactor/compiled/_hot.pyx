@@ -365,6 +365,59 @@ def read(bytes message not None):
     return (kind, symbol, frame.price, frame.id, frame.t_event_ms, bool(frame.is_usdm))
 
 
+cdef bint _is_enveloped(const char* text, Py_ssize_t size) noexcept nogil:
+    return size > 9 and memcmp(text, b'{"stream"', 9) == 0
+
+
+cdef Py_ssize_t _text_frame(const char** p, const char* end) noexcept nogil:
+    """Steps over a whole, unmasked WebSocket frame (RFC 6455 §5.2) with a text of prices.
+
+    Returns:
+        The text's size; 0 where it is not all there yet; -1 where it is no such frame.
+    """
+    cdef const unsigned char* head = <const unsigned char*>p[0]
+    cdef Py_ssize_t there = end - p[0], begin = 2, size
+    if head[0] != 0x81:
+        return -1
+    if there < 2:
+        return 0
+    size = head[1]
+    if size == 126:
+        if there < 4:
+            return 0
+        size = head[2] << 8 | head[3]
+        begin = 4
+        if size < 126:
+            return -1
+    elif size > 126:
+        return -1
+    if there < begin + size:
+        return 0
+    if not _is_enveloped(p[0] + begin, size):
+        return -1
+    p[0] += begin + size
+    return size
+
+
+cdef class Clock:
+    """A clock of `reactor.clock`, asked without a call of Python's where it is the system's."""
+
+    cdef long long _offset_ns
+    cdef object _ticking_ns
+    cdef bint _is_systems
+
+    def __init__(self, clock):
+        self._offset_ns, self._ticking_ns = parts_of(clock)
+        self._is_systems = type(clock) is SystemClock
+
+    cdef long long now(self) except -1:
+        cdef timespec at
+        if not self._is_systems:
+            return self._offset_ns + <long long>self._ticking_ns()
+        clock_gettime(CLOCK_MONOTONIC, &at)
+        return self._offset_ns + <long long>at.tv_sec * 1_000_000_000 + at.tv_nsec
+
+
 # Orders that lie ready ------------------------------------------------------------------------------
 
 cdef class Shot:
@@ -494,7 +547,8 @@ cdef class Trigger:
         clock: ours.
     """
 
-    cdef object _hedge, _contracts, _socket, _now_ns
+    cdef object _hedge, _contracts, _socket
+    cdef Clock _clock
     cdef dict _fired
 
     def __init__(self, *, hedge, contracts, dict fired not None, socket, clock):
@@ -502,7 +556,7 @@ cdef class Trigger:
         self._contracts = contracts
         self._fired = fired
         self._socket = socket
-        self._now_ns = clock.now_ns
+        self._clock = Clock(clock)
 
     def fire(self, aim, long long now_ns, *, bint is_practice=False):
         """Sends an order, or does everything but; answers whether it left."""
@@ -511,7 +565,7 @@ cdef class Trigger:
         return bool(self.pull(aim, now_ns, is_practice))
 
     cdef bint pull(self, object aim, long long now_ns, bint is_practice) except -1:
-        cdef object live, socket, decided_ns
+        cdef object live, socket, decided_ns, sent_ns
         cdef object frame = _slot(aim, AIM_FRAME)
         if (
             self._hedge() is not _slot(aim, AIM_HEDGE)
@@ -526,17 +580,20 @@ cdef class Trigger:
         socket = live.socket
         if socket is None or live.over.done():
             return False
-        decided_ns = self._now_ns()
+        decided_ns = self._clock.now()
         if isinstance(socket, FrameListener):
             if not (<FrameListener>socket)._open or not frame or is_practice:
                 return False
             (<FrameListener>socket)._picows.send(WSMsgType.TEXT, frame)
+            sent_ns = self._clock.now()
             if not socket.is_within_bounds():
                 return False
-        elif not socket.send(b"" if is_practice else frame) or is_practice:
-            return False
+        else:
+            if not socket.send(b"" if is_practice else frame) or is_practice:
+                return False
+            sent_ns = self._clock.now()
         live.asked(frame)
-        self._fired[_slot(aim, AIM_IDENTITY)] = Fired(aim, decided_ns=decided_ns, sent_ns=self._now_ns())
+        self._fired[_slot(aim, AIM_IDENTITY)] = Fired(aim, decided_ns=decided_ns, sent_ns=sent_ns)
         return True
 
 
@@ -549,9 +606,10 @@ cdef class Lookout:
     cdef public bint is_inside, is_stopping
     cdef readonly dict faulted, mark_seen_ns, mark_price
     cdef public object writer
-    cdef object _pump, _engine, _host, _loop, _ticking_ns
-    cdef long long _offset_ns, _practised_ns
-    cdef bint _is_system_clock, _has_fired
+    cdef object _pump, _engine, _host, _loop
+    cdef Clock _clock
+    cdef long long _practised_ns
+    cdef bint _has_fired
     cdef dict _last, _mark
     cdef list _undecided
     # The shots whose symbols have frames that nothing is decided on yet.
@@ -562,8 +620,7 @@ cdef class Lookout:
         self._engine = pump.engine
         self._host = host
         self._loop = loop
-        self._offset_ns, self._ticking_ns = parts_of(clock)
-        self._is_system_clock = type(clock) is SystemClock
+        self._clock = Clock(clock)
         self.last_ns = 0
         self.timer_ns = self.engine_due_ns = self._practised_ns = NEVER_NS
         self.is_inside = self.is_stopping = self._has_fired = False
@@ -588,61 +645,111 @@ cdef class Lookout:
         self.take(route, message, more)
 
     cdef long long _now(self) except -1:
-        cdef timespec at
-        cdef long long now_ns
-        if self._is_system_clock:
-            clock_gettime(CLOCK_MONOTONIC, &at)
-            now_ns = self._offset_ns + <long long>at.tv_sec * 1_000_000_000 + at.tv_nsec
-        else:
-            now_ns = self._offset_ns + <long long>self._ticking_ns()
-        if now_ns < self.last_ns:
-            return self.last_ns
-        self.last_ns = now_ns
-        return now_ns
+        self.last_ns = max(self.last_ns, self._clock.now())
+        return self.last_ns
 
     cdef int take(self, object route, bytes message, bint more) except -1:
+        """Takes a frame that nobody has looked at yet."""
         cdef Frame frame
         cdef long long t_ns
-        cdef dict shots = None
-        cdef PyObject* found
-        cdef Shot shot = None
+        cdef bint waits = more or len(self._undecided) > 0
+        cdef Shot shot
         if self.is_stopping:
             return 0
-        t_ns = self._now()
+        # What waits came in this turn, and so does this.
+        t_ns = self.last_ns if len(self._undecided) else self._now()
         read_frame(PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message), &frame)
+        shot = self._shot_of(&frame)
+        if self._look(shot, &frame, t_ns, waits) or waits:
+            self.queue(route, message, more)
+            return 0
+        if len(self._touched):
+            self._forget()
+        self._decide(route, message, t_ns)
+        if t_ns >= self._practised_ns:
+            self._practised_ns = t_ns + PRACTISED_EVERY_NS
+            if shot is not None and not self.is_behind:
+                shot._practise(t_ns)
+        return 0
+
+    cdef int look_ahead(self, const char* at, Py_ssize_t size, Py_ssize_t behind) except -1:
+        """Looks at a frame, and at those which the same read brought behind it: before any of them is handed on.
+
+        Args:
+            at: the first frame's text.
+            size: of it, bytes.
+            behind: how many bytes of the same read follow it.
+
+        Returns:
+            How many frames were looked at; 0 where one of those behind is not a plain text of prices, so that each has to
+            be looked at when it comes.
+        """
+        cdef const char* p = at + size
+        cdef const char* end = p + behind
+        cdef Py_ssize_t length
+        cdef int count = 1, number
+        cdef long long t_ns
+        cdef Frame frame
+        if self.is_stopping:
+            return 0
+        while p < end:
+            length = _text_frame(&p, end)
+            if length == -1:
+                return 0
+            if length == 0:
+                break  # the rest of it is still to come
+            count += 1
+        if count == 1:
+            return 0
+        t_ns = self.last_ns if len(self._undecided) else self._now()
+        p = at
+        for number in range(count):
+            read_frame(p, size, &frame)
+            self._look(self._shot_of(&frame), &frame, t_ns, True)
+            p += size
+            if number < count - 1:
+                size = _text_frame(&p, end)
+                p -= size
+        return count
+
+    cdef int queue(self, object route, bytes message, bint more) except -1:
+        """Takes a frame that was looked at: it is decided on when everything that came with it has been."""
+        if self.is_stopping:
+            return 0
+        if not len(self._undecided):
+            self._loop.call_soon(self._next_turn)
+        self._undecided.append((route, message, self.last_ns))
+        if not (more or self._has_fired):
+            self.catch_up()
+        return 0
+
+    cdef Shot _shot_of(self, Frame* frame):
+        cdef dict shots
+        cdef PyObject* found
         if frame.kind == AGG_TRADE:
             shots = self._last
         elif frame.kind == MARK_PRICE:
             shots = self._mark
-        if shots is not None and PyDict_Size(shots):
-            found = PyDict_GetItem(shots, PyUnicode_DecodeUTF8(<char*>frame.symbol, frame.symbol_size, NULL))
-            if found != NULL and type(<object>found) is Shot:
-                shot = <Shot>found
-                if shot.is_through(frame.price):
-                    if self._fire(shot, &frame, t_ns):
-                        more = True
-                elif more or len(self._undecided):
-                    self._pass(shot, &frame)
-        if not more and not len(self._undecided):
-            if len(self._touched):
-                self._forget()
-            self._decide(route, message, t_ns)
-            if t_ns >= self._practised_ns:
-                self._practised_ns = t_ns + PRACTISED_EVERY_NS
-                if shot is not None and not self.is_behind:
-                    shot._practise(t_ns)
-            return 0
-        if frame.kind == UNREAD or frame.kind == TRADE:
+        else:
+            return None
+        if not PyDict_Size(shots):
+            return None
+        found = PyDict_GetItem(shots, PyUnicode_DecodeUTF8(<char*>frame.symbol, frame.symbol_size, NULL))
+        return None if found == NULL else <Shot?><object>found
+
+    cdef bint _look(self, Shot shot, Frame* frame, long long t_ns, bint waits) except -1:
+        """Fires what lies ready for this price; answers whether an order left. `waits`: it is not decided on at once."""
+        if shot is not None:
+            if shot.is_through(frame.price):
+                return self._fire(shot, frame, t_ns)
+            if waits:
+                self._pass(shot, frame)
+        elif waits and (frame.kind == UNREAD or frame.kind == TRADE):
             # It may hold a price of any symbol, or of one whose aggregated trades come behind it.
             for shots in (self._last, self._mark):
-                for each in shots.values():
+                for each in (<dict>shots).values():
                     self._touch(each, NEVER_NS)
-        if not len(self._undecided):
-            self._loop.call_soon(self._next_turn)
-        self._undecided.append((route, message, t_ns))
-        if not (more or self._has_fired):
-            self.catch_up()
-        return 0
+        return False
 
     cdef int _touch(self, Shot shot, long long passed) except -1:
         if shot.passed == -1:
@@ -657,14 +764,20 @@ cdef class Lookout:
         return 0
 
     cdef bint _fire(self, Shot shot, Frame* frame, long long t_ns) except -1:
-        if (
-            not frame.is_usdm
-            or t_ns >= self.timer_ns
-            or self.is_inside
-            or PyDict_Size(self.faulted)
-            or frame.id <= shot.passed
-            or not shot._fire(frame.price, frame.id, frame.t_event_ms, t_ns, False)
-        ):
+        cdef bint has_left = False
+        try:
+            has_left = (
+                frame.is_usdm
+                and t_ns < self.timer_ns
+                and not self.is_inside
+                and not PyDict_Size(self.faulted)
+                and frame.id > shot.passed
+                and shot._fire(frame.price, frame.id, frame.t_event_ms, t_ns, False)
+            )
+        except Exception as error:
+            self._touch(shot, NEVER_NS)
+            self._host.on_fault(error, t_ns)
+        if not has_left:
             self._pass(shot, frame)
             return False
         self._touch(shot, NEVER_NS)
@@ -754,6 +867,8 @@ cdef class FrameListener(WSListener):
     cdef public WSTransport _picows
     cdef Lookout _lookout
     cdef object _connection, _route
+    # How many of the frames that come now were looked at, when the first of their read came.
+    cdef int _looked_ahead
 
     def look_with(self, connection, route, give):
         """Has prices go straight to a lookout: where `give`, which takes them, is one's method.
@@ -785,18 +900,22 @@ cdef class FrameListener(WSListener):
         ):
             self.more = not frame.last_in_buffer
             try:
+                if self._lookout is None or not _is_enveloped(frame.payload_ptr, frame.payload_size):
+                    self._on_message(frame.get_payload_as_bytes())
+                    return
+                if not self._looked_ahead and self.more:
+                    self._looked_ahead = self._lookout.look_ahead(
+                        frame.payload_ptr, frame.payload_size, frame.tail_size
+                    )
                 message = frame.get_payload_as_bytes()
-                if self._lookout is not None and _is_enveloped(message):
-                    self._connection.delivered += 1
-                    self._lookout.take(self._route, message, self.more)
+                self._connection.delivered += 1
+                if self._looked_ahead:
+                    self._looked_ahead -= 1
+                    self._lookout.queue(self._route, message, self.more)
                 else:
-                    self._on_message(message)
+                    self._lookout.take(self._route, message, self.more)
             except Exception as error:
                 self._fault(error)
             return
         self.more = False
         self._take_other(transport, frame)
-
-
-cdef bint _is_enveloped(bytes message) noexcept:
-    return PyBytes_GET_SIZE(message) > 9 and memcmp(PyBytes_AS_STRING(message), b'{"stream"', 9) == 0

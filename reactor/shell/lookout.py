@@ -232,14 +232,20 @@ class Lookout:
         self, shot: ReadyShot, frame: AggTrade | MarkPrice, tick_id: int, t_event_ms: int, t_ns: int
     ) -> bool:
         """Fires where this price surely ends in that order; answers whether it left."""
-        if (
-            frame.st != 1
-            or t_ns >= self.timer_ns
-            or self.is_inside
-            or self.faulted
-            or tick_id <= self._passed.get(shot, -1)
-            or not shot.fire(frame.p, tick_id, t_event_ms, t_ns)
-        ):
+        has_left = False
+        try:
+            has_left = (
+                frame.st == 1
+                and t_ns < self.timer_ns
+                and not self.is_inside
+                and not self.faulted
+                and tick_id > self._passed.get(shot, -1)
+                and shot.fire(frame.p, tick_id, t_event_ms, t_ns)
+            )
+        except Exception as error:  # noqa: BLE001 - whether it left is not known: nothing else may, and the price is decided on
+            self._passed[shot] = NEVER_NS
+            self._host.on_fault(error, t_ns)
+        if not has_left:
             self._pass(shot, frame.p, tick_id, t_event_ms)
             return False
         self._passed[shot] = NEVER_NS

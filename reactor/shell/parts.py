@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import orjson
@@ -217,7 +218,7 @@ def sending(
         inbox=guard,
         audit=outside.audit,
         clock=clock,
-        hedge=lambda: account.hedge,
+        hedge=partial(getattr, account, "hedge"),
         contracts=contracts,
     )
     built.append(gateway)

@@ -8,6 +8,7 @@ from typing import Final
 from reactor.audit import Audit, AuditEvent, Started
 from reactor.config import Config
 from reactor.shell.assembly import order_ids
+from reactor.shell.busy_poll import BusyPoll
 from reactor.shell.gateway.gateway import Gateway
 from reactor.shell.rehearsal import Rehearsal
 
@@ -16,13 +17,20 @@ YOUNG_MAX: Final = 20_000
 some thousands, and should not be looked through while the next price waits."""
 
 
-async def stay_quick(config: Config, audit: Audit, gateway: Callable[[], Gateway | None]) -> None:
+async def stay_quick(
+    config: Config,
+    audit: Audit,
+    gateway: Callable[[], Gateway | None],
+    *,
+    practise: Callable[[], None],
+) -> None:
     """Waits until the process has started, then sees to it until cancelled.
 
     Args:
         config: of the session.
         audit: tells of the start.
         gateway: gives what sends, once it is there; None where nothing sends.
+        practise: practises an order that lies ready.
     """
     loop = asyncio.get_running_loop()
     started = asyncio.Event()
@@ -37,7 +45,7 @@ async def stay_quick(config: Config, audit: Audit, gateway: Callable[[], Gateway
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_MAX, 20, 20)
-    busy = _BusyPoll(loop) if config.streams.busy_poll else None
+    busy = BusyPoll(loop, practise) if config.streams.busy_poll else None
     try:
         sends = gateway()
         if sends is None:
@@ -57,18 +65,3 @@ async def _rehearse(config: Config, gateway: Gateway) -> None:
     if not every_s:
         await asyncio.get_running_loop().create_future()
     await rehearsal.run(every_s=every_s)
-
-
-class _BusyPoll:
-    """Keeps the loop from sleeping: something is always due, so it only looks who is ready."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._handle = loop.call_soon(self._turn)
-
-    def _turn(self) -> None:
-        self._handle = self._loop.call_soon(self._turn)
-
-    def end(self) -> None:
-        """Lets the loop sleep again."""
-        self._handle.cancel()

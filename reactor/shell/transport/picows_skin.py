@@ -44,6 +44,9 @@ _CONTINUATION: Final = WSMsgType.CONTINUATION
 _PING: Final = WSMsgType.PING
 _CLOSE: Final = WSMsgType.CLOSE
 
+READ_BYTES: Final = 1 << 16
+"""What one read may bring: a burst's prices should be seen at once."""
+
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
@@ -237,6 +240,7 @@ class PicowsTransport:
                 proxy=None,
                 socket_factory=open_socket,
                 use_aiofastnet=True,
+                read_buffer_init_size=READ_BYTES,
             )
             if answer[1] is None:  # what picows returns where the peer hung up instead of answering
                 refusal = "the connection ended before the handshake was done"
