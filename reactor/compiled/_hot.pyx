@@ -656,12 +656,11 @@ cdef class Lookout:
         cdef Shot shot
         if self.is_stopping:
             return 0
-        # What waits came in this turn, and so does this.
-        t_ns = self.last_ns if len(self._undecided) else self._now()
+        t_ns = self._now()
         read_frame(PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message), &frame)
         shot = self._shot_of(&frame)
         if self._look(shot, &frame, t_ns, waits) or waits:
-            self.queue(route, message, more)
+            self._queue(route, message, t_ns, more)
             return 0
         if len(self._touched):
             self._forget()
@@ -701,7 +700,7 @@ cdef class Lookout:
             count += 1
         if count == 1:
             return 0
-        t_ns = self.last_ns if len(self._undecided) else self._now()
+        t_ns = self._now()
         p = at
         for number in range(count):
             read_frame(p, size, &frame)
@@ -713,12 +712,16 @@ cdef class Lookout:
         return count
 
     cdef int queue(self, object route, bytes message, bint more) except -1:
-        """Takes a frame that was looked at: it is decided on when everything that came with it has been."""
-        if self.is_stopping:
-            return 0
+        """Takes a frame that was looked at ahead."""
+        if not self.is_stopping:
+            self._queue(route, message, self._now(), more)
+        return 0
+
+    cdef int _queue(self, object route, bytes message, long long t_ns, bint more) except -1:
+        """Keeps a frame until everything that came with it has been looked at."""
         if not len(self._undecided):
             self._loop.call_soon(self._next_turn)
-        self._undecided.append((route, message, self.last_ns))
+        self._undecided.append((route, message, t_ns))
         if not (more or self._has_fired):
             self.catch_up()
         return 0
