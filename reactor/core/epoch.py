@@ -211,7 +211,7 @@ class Epoch:
         peak = self.trailing.peak
         if peak is None:
             peak = self.x0 if self.x is None else self.x
-        return self.trailing.distance(peak, atr=self.atr)
+        return self.trailing.distance(peak, self.atr)
 
     def ratchet_xs(self) -> list[Decimal]:
         """The stops that the taken rungs ask for, rising: after rung k+1 the price of rung k."""
@@ -227,7 +227,10 @@ class Epoch:
 
     # Decisions as values ----------------------------------------------------------------------
 
-    def _stop_moved(self, *, t_ns: int) -> StopMoved:
+    def _stop_moved(self, t_ns: int) -> StopMoved:
+        stop, x = self.stop.x, self.x0 if self.x is None else self.x
+        if not self._axis.is_long:
+            stop, x = stop.copy_negate(), x.copy_negate()
         return StopMoved(
             t_ns=t_ns,
             tick=self.tick,
@@ -235,8 +238,8 @@ class Epoch:
             side=self.side,
             epoch=self.epoch,
             kind=self.stop.kind,
-            stop=self.stop_price,
-            price=self.current_price,
+            stop=stop,
+            price=x,
         )
 
     def _held(self, what: str, x: Decimal, *, t_ns: int) -> HeldBack:

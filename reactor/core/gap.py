@@ -161,9 +161,9 @@ def walk(standing: Standing, spans: Iterable[Span], *, follows: bool = True) -> 
                 r=standing.r,
                 rungs_taken=standing.rungs_taken,
             )
-            candidate = trailing.candidate(atr=standing.atr)
+            candidate = trailing.candidate(standing.atr)
             if candidate is not None:
-                stop.improve(candidate, StopKind.TRAILING_STOP, price=high)
+                stop.improve(candidate, StopKind.TRAILING_STOP, high)
     if best is None:
         return None
     return Found(

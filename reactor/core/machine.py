@@ -15,10 +15,10 @@ through the price is held back until the price is beyond it. Only price and cloc
 
 from collections.abc import Sequence
 from decimal import Decimal
-from math import inf
+from math import inf, nextafter
 
 from reactor.core import levels
-from reactor.core.decisions import Decision, Reason, StopKind
+from reactor.core.decisions import Decision, Reason, StopKind, StopMoved
 from reactor.core.epoch import Epoch
 from reactor.core.events import OnAdopt
 from reactor.core.exact import divide, floor_to, multiply, subtract
@@ -72,6 +72,16 @@ class Machine(Epoch):
         high = min(self._calm_high, self.trailing.peak_above)
         return (low, high) if self._axis.is_long else (-high, -low)
 
+    def arm_trail(self) -> tuple[float, float]:
+        """The prices between which (both excluded) nothing but the peak, and the stop behind it, can move.
+
+        To be asked after `arm`. What holds for its doubles holds for these.
+        """
+        if not self._calm or self._through or not self.orders.is_idle or self.paused:
+            return inf, -inf
+        low = max(self._calm_low, self.stop.double)
+        return (low, self._calm_high) if self._axis.is_long else (-self._calm_high, -low)
+
     def _calm_bounds(self) -> tuple[float, float]:
         """The doubles on the gain axis between which only stop and peak matter.
 
@@ -97,7 +107,7 @@ class Machine(Epoch):
             self.stop.held,
             self.break_even.candidate(),
             *self.ratchet_xs(),
-            self.trailing.candidate(atr=self.atr),
+            self.trailing.candidate(self.atr),
         )
         return [level for level in ahead if level is not None and self.stop.would_improve(level)]
 
@@ -118,15 +128,12 @@ class Machine(Epoch):
         Returns:
             The decisions, in order: at most one exit, at most one stop move, possibly the close.
         """
-        self.tick = tick
-        x = self._axis.x(price)
-        self.x = x
-        self._x_double = double if self._axis.is_long else -double
+        x = self._see_tick(price, double, tick)
         self._x_is_short = is_short
         out: list[Decision] = []
         if self._only_trails():
             if self._trail(x):
-                out.append(self._stop_moved(t_ns=t_ns))
+                out.append(self._stop_moved(t_ns))
             return out
         self._calm = False
         if self.orders.fills_at_next_tick:
@@ -143,6 +150,38 @@ class Machine(Epoch):
             out.append(self._held("stop", self.stop.held, t_ns=t_ns))
         self._held_is_news = False
         return out
+
+    def trail(self, price: Decimal, double: float, t_ns: int, tick: int) -> StopMoved | None:
+        """Applies the trailing rule to a tick between the prices of `arm_trail`: no other rule can act there.
+
+        Args:
+            price: the trigger price, exact, with at most 15 digits.
+            double: the same as a double.
+            t_ns: receive time in nanoseconds since the Unix epoch.
+            tick: the number of this tick among its symbol's accepted ones, from 1.
+
+        Returns:
+            The stop's move, if it moved: what `on_tick` would answer.
+        """
+        x = self._see_tick(price, double, tick)
+        self._x_is_short = True
+        if self.trailing.peak is None:
+            moved = self._trail(x)
+        else:
+            # Without a new peak there is no better stop: one that waits for its price bounds `arm_trail`.
+            above = nextafter(self._x_double, inf)
+            moved = self.trailing.raise_peak(x, above) and self._follow_peak(x)
+        return self._stop_moved(t_ns) if moved else None
+
+    def _see_tick(self, price: Decimal, double: float, tick: int) -> Decimal:
+        """Makes a tick the last one seen; answers with its price on the gain axis."""
+        self.tick = tick
+        if self._axis.is_long:
+            x, self._x_double = price, double
+        else:
+            x, self._x_double = price.copy_negate(), -double
+        self.x = x
+        return x
 
     @property
     def stop_fires_at_once(self) -> bool:
@@ -213,12 +252,12 @@ class Machine(Epoch):
             self.break_even.look(x)
             break_even = self.break_even.candidate()
             if break_even is not None:
-                self.stop.improve(break_even, StopKind.BREAK_EVEN, price=x)
+                self.stop.improve(break_even, StopKind.BREAK_EVEN, x)
             for ratchet in self.ratchet_xs():
-                self.stop.improve(ratchet, StopKind.TRAILING_STOP, price=x)
+                self.stop.improve(ratchet, StopKind.TRAILING_STOP, x)
             self._trail(x)
         if self.stop.x != before:
-            out.append(self._stop_moved(t_ns=t_ns))
+            out.append(self._stop_moved(t_ns))
 
     def _trail(self, x: Decimal) -> bool:
         """Lets the stop follow the best price; answers whether it moved."""
@@ -230,10 +269,12 @@ class Machine(Epoch):
             r=self.r,
             rungs_taken=len(self.ladder.taken),
         )
-        candidate = self.trailing.candidate(atr=self.atr)
-        return candidate is not None and self.stop.improve(
-            candidate, StopKind.TRAILING_STOP, price=x
-        )
+        return self._follow_peak(x)
+
+    def _follow_peak(self, x: Decimal) -> bool:
+        """Moves the stop behind the peak; answers whether it moved."""
+        candidate = self.trailing.candidate(self.atr)
+        return candidate is not None and self.stop.improve(candidate, StopKind.TRAILING_STOP, x)
 
     # The clock, candles, the position ---------------------------------------------------------
 
@@ -326,7 +367,7 @@ class Machine(Epoch):
         self.guards.set(entry=entry)
         if self.stop.kind is StopKind.BREAK_EVEN and self.stop.x < self.x0:
             self.stop.kind = StopKind.STOP_LOSS
-            out.append(self._stop_moved(t_ns=t_ns))
+            out.append(self._stop_moved(t_ns))
 
     def on_risk(self, *, liquidation_price: Decimal | None, margin: Decimal | None) -> None:
         """Takes what the exchange says of liquidation price and margin (of the whole position)."""
@@ -357,11 +398,11 @@ class Machine(Epoch):
         if not self.trailing.recover(peak) or self.orders.available <= 0:
             return
         self._calm = False
-        candidate = self.trailing.candidate(atr=self.atr)
+        candidate = self.trailing.candidate(self.atr)
         if candidate is None or not self.stop.would_improve(candidate):
             return
-        if self.stop.improve(candidate, StopKind.TRAILING_STOP, price=price):
-            out.append(self._stop_moved(t_ns=t_ns))
+        if self.stop.improve(candidate, StopKind.TRAILING_STOP, price):
+            out.append(self._stop_moved(t_ns))
         else:
             out.append(self._held("stop", candidate, t_ns=t_ns))
 
@@ -374,7 +415,7 @@ class Machine(Epoch):
         """An operator's stop: the one thing that may loosen. The caller has checked the price."""
         self.stop.set_by_hand(floor_to(self._axis.x(price), self.filters.tick))
         self._through = 0
-        out.append(self._stop_moved(t_ns=t_ns))
+        out.append(self._stop_moved(t_ns))
 
     # Levels -----------------------------------------------------------------------------------
 
@@ -419,14 +460,14 @@ class Machine(Epoch):
         self._calm = False
 
     def _tighten_stop(self, candidate: Decimal, *, t_ns: int, out: list[Decision]) -> None:
-        moved = self.stop.improve(candidate, StopKind.STOP_LOSS, price=self.x)
+        moved = self.stop.improve(candidate, StopKind.STOP_LOSS, self.x)
         if not moved and self.stop.hold(candidate):
             out.append(self._held("stop", candidate, t_ns=t_ns))
-        trail = self.trailing.candidate(atr=self.atr)
+        trail = self.trailing.candidate(self.atr)
         if trail is not None and not self.paused:
-            moved |= self.stop.improve(trail, StopKind.TRAILING_STOP, price=self.x)
+            moved |= self.stop.improve(trail, StopKind.TRAILING_STOP, self.x)
         if moved:
-            out.append(self._stop_moved(t_ns=t_ns))
+            out.append(self._stop_moved(t_ns))
 
     def _recompute(self, *, tick_follows: bool, t_ns: int, out: list[Decision]) -> None:
         """Makes the levels anew from entry and ATR, loosening nothing and closing nothing."""
@@ -437,8 +478,8 @@ class Machine(Epoch):
         candidate = floor_to(subtract(self.x0, nearest), self.filters.tick)
         if tick_follows:
             self._held_is_news = self.stop.hold(candidate)
-        elif self.stop.improve(candidate, StopKind.STOP_LOSS, price=self.x):
-            out.append(self._stop_moved(t_ns=t_ns))
+        elif self.stop.improve(candidate, StopKind.STOP_LOSS, self.x):
+            out.append(self._stop_moved(t_ns))
         elif self.stop.hold(candidate):
             out.append(self._held("stop", candidate, t_ns=t_ns))
         held = self.ladder.recompute(entry=self.entry, atr=self.level_atr, r=self.r, x=self.x)

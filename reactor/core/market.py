@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Self
 import msgspec
 
 from reactor.core.candles import CandleSeries
-from reactor.core.decisions import Side
+from reactor.core.decisions import Side, StopMoved
 from reactor.core.events import OnAdopt
 from reactor.core.exact import add, multiply, subtract
 from reactor.core.machine import Machine
@@ -105,6 +105,8 @@ class Market(TickBounds):
         low, high: the doubles strictly between which a tick is quiet (`ask_low`, `ask_high`: for the
             ask of a book). `since_ms`, `until_ms`: the forming candles' common span of exchange time.
         calm_low, calm_high: the same without the candle's range: between them no rule can act.
+        trail_low, trail_high: the same without the peaks: between them a tick at most raises a peak and moves
+            the stop behind it, and no stop is reached; none for a book.
         last_id: the id of the last tick seen; what is not above it is a duplicate or late.
         id_end: the id from which on a tick has to be looked at: it may be damage.
         text, ask_text: the last accepted tick as it was written. `t_event_ms`, `t_recv_ns`: its times.
@@ -132,6 +134,8 @@ class Market(TickBounds):
         "suspects_dropped",
         "symbol",
         "trade_id",
+        "trail_high",
+        "trail_low",
     )
 
     def __init__(self, *, symbol: str, source: Source, jump_limit: Decimal) -> None:
@@ -166,6 +170,8 @@ class Market(TickBounds):
         self.high = self.ask_high = -inf
         self.calm_low = inf
         self.calm_high = -inf
+        self.trail_low = inf
+        self.trail_high = -inf
         self.since_ms = 0
         self.until_ms = NEVER_MS
 
@@ -276,7 +282,7 @@ class Market(TickBounds):
         self.t_event_ms = quote.t_event_ms
         self.t_recv_ns = t_recv_ns
 
-    def skip(self, count: int, text: str, *, last_id: int, t_event_ms: int, t_recv_ns: int) -> None:
+    def skip(self, count: int, text: str, last_id: int, t_event_ms: int, t_recv_ns: int) -> None:
         """Counts quiet ticks that were not visited one by one; the last of them had this text."""
         self.ticks += count
         if self.source == "last" and not self.aggregated:
@@ -287,31 +293,83 @@ class Market(TickBounds):
         self.t_event_ms = t_event_ms
         self.t_recv_ns = t_recv_ns
 
-    def _bounds(self) -> tuple[float, float]:
-        """The doubles strictly between which no rule can act and no suspicion can arise."""
-        quote = self.quote()
-        if quote is None or self.suspect is not None or self.awaited:
-            return inf, -inf
-        low, high = self.never_far(quote.long_double)
+    def trail(self, text: str, value: float, t_event_ms: int, t_recv_ns: int) -> list[StopMoved]:
+        """Takes a tick between the trail bounds that counts, and arms again what it moved.
+
+        It is what most ticks are that are not quiet, so it costs no more than what can happen there: no
+        candle closes, no rule but trailing acts, and nothing else of a market has to be armed anew.
+
+        Args:
+            text: the price as it was written, of at most 15 digits.
+            value: the same as a double.
+            t_event_ms: exchange time.
+            t_recv_ns: receive time.
+
+        Returns:
+            The stops that moved.
+        """
+        self.text = text
+        self.t_event_ms = t_event_ms
+        self.t_recv_ns = t_recv_ns
+        tick = self.ticks = self.ticks + 1
+        price = Decimal(text)
+        moves = []
+        # Comparisons, not `min` and `max`: one of their calls costs more than all of these.
+        low, high = self.trail_low, self.trail_high
+        peak_low, peak_high = low, high
         for machine in self.machines:
-            machine_low, machine_high = machine.arm()
-            low = max(low, machine_low)
-            high = min(high, machine_high)
-        return low, high
+            move = machine.trail(price, value, t_recv_ns, tick)
+            if move is not None:
+                moves.append(move)
+            stop, peak = machine.stop.double, machine.trailing.peak_above
+            if machine.side == "LONG":
+                low = stop if stop > low else low
+                peak_high = peak if peak < peak_high else peak_high
+            else:
+                high = -stop if -stop < high else high
+                peak_low = -peak if -peak > peak_low else peak_low
+        self.trail_low, self.trail_high = low, high
+        self.low = self.calm_low = low if low > peak_low else peak_low
+        self.high = self.calm_high = high if high < peak_high else peak_high
+        if self.series:
+            for series in self.series.values():
+                series.tick(value, t_event_ms)
+            self._arm_candles()
+        return moves
 
     def arm(self) -> None:
         """Combines what would have to happen before a tick can matter again."""
         if self.source == "book":
             self._arm_book()
         else:
-            self.low, self.high = self.calm_low, self.calm_high = self._bounds()
+            self._arm_rules()
         newest = self.trade_id if self.source == "last" and not self.aggregated else self.last_id
         self.id_end = max(newest, 0) + ID_STEP_MAX[self.source]
         self.since_ms, self.until_ms = 0, min(self.t_event_ms + DAY_MS, NEVER_MS)
         for series in self.series.values():
             self.since_ms = max(self.since_ms, series.start_ms)
             self.until_ms = min(self.until_ms, series.end_ms)
-            # Inside the candle's range a tick changes its close only, which is the last price.
+        self._arm_candles()
+
+    def _arm_rules(self) -> None:
+        """The doubles strictly between which no rule can act and no suspicion can arise."""
+        quote = self.quote()
+        if quote is None or self.suspect is not None or self.awaited:
+            self.trail_low = self.calm_low = self.low = inf
+            self.trail_high = self.calm_high = self.high = -inf
+            return
+        low, high = trail_low, trail_high = self.never_far(quote.long_double)
+        for machine in self.machines:
+            machine_low, machine_high = machine.arm()
+            low, high = max(low, machine_low), min(high, machine_high)
+            machine_low, machine_high = machine.arm_trail()
+            trail_low, trail_high = max(trail_low, machine_low), min(trail_high, machine_high)
+        self.low, self.high = self.calm_low, self.calm_high = low, high
+        self.trail_low, self.trail_high = trail_low, trail_high
+
+    def _arm_candles(self) -> None:
+        """Inside a forming candle's range a tick changes its close only, which is the last price."""
+        for series in self.series.values():
             bottom, top = nextafter(series.low, -inf), nextafter(series.high, inf)
             self.low, self.high = max(self.low, bottom), min(self.high, top)
             self.ask_low, self.ask_high = max(self.ask_low, bottom), min(self.ask_high, top)

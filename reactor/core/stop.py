@@ -11,6 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from reactor.core.decisions import StopKind
+from reactor.core.exact import nearest
 
 
 class StopState(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +36,7 @@ class Stop:
 
     def __init__(self, x: Decimal) -> None:
         self.x = x
-        self.double = float(x)
+        self.double = nearest(x)
         self.kind = StopKind.STOP_LOSS
         self.held: Decimal | None = None
         self._overruled: Decimal | None = None
@@ -44,7 +45,7 @@ class Stop:
         """Whether a rule may want the stop there."""
         return candidate > (self.x if self._overruled is None else self._overruled)
 
-    def improve(self, candidate: Decimal, kind: StopKind, *, price: Decimal | None) -> bool:
+    def improve(self, candidate: Decimal, kind: StopKind, price: Decimal | None) -> bool:
         """Moves the stop to a better place that the price is strictly beyond; answers whether it did.
 
         Args:
@@ -52,7 +53,8 @@ class Stop:
             kind: what the stop is called there.
             price: the current price on the gain axis; None before any tick, when nothing is in the way.
         """
-        if not self.would_improve(candidate) or (price is not None and candidate >= price):
+        standing = self.x if self._overruled is None else self._overruled
+        if candidate <= standing or (price is not None and candidate >= price):
             return False
         assert candidate > self.x
         self._overruled = None
@@ -70,7 +72,7 @@ class Stop:
         """Sets what was held back once the price is strictly beyond it."""
         if self.held is not None and price > self.held:
             held, self.held = self.held, None
-            self.improve(held, StopKind.STOP_LOSS, price=price)
+            self.improve(held, StopKind.STOP_LOSS, price)
 
     def start_at(self, x: Decimal) -> None:
         """Where an adopted position's stop starts, before anything relied on it."""
@@ -95,5 +97,5 @@ class Stop:
 
     def _put(self, x: Decimal, kind: StopKind) -> None:
         self.x = x
-        self.double = float(x)
+        self.double = nearest(x)
         self.kind = kind

@@ -96,18 +96,21 @@ class TickPath(ABC):
             except ValueError:
                 raise not_a_price(price) from None
             if (
-                market.low < value < market.high
-                and market.last_id < trade_id < market.id_end
+                market.last_id < trade_id < market.id_end
                 and market.since_ms <= t_event_ms < market.until_ms
                 and t_recv_ns < self.due_ns
                 and len(price) < 17
             ):
-                market.last_id = trade_id
-                market.text = price
-                market.t_event_ms = t_event_ms
-                market.t_recv_ns = t_recv_ns
-                market.ticks += 1
-                return ()
+                if market.low < value < market.high:
+                    market.last_id = trade_id
+                    market.text = price
+                    market.t_event_ms = t_event_ms
+                    market.t_recv_ns = t_recv_ns
+                    market.ticks += 1
+                    return ()
+                if market.trail_low < value < market.trail_high:
+                    market.last_id = trade_id
+                    return market.trail(price, value, t_event_ms, t_recv_ns)
         out = self._due(t_recv_ns)
         if market is not None:
             if not market.aggregated:
@@ -135,19 +138,22 @@ class TickPath(ABC):
             except ValueError:
                 raise not_a_price(price) from None
             if (
-                market.low < value < market.high
-                and market.trade_id < trade_id < market.id_end
+                market.trade_id < trade_id < market.id_end
                 and not market.aggregated
                 and market.since_ms <= t_event_ms < market.until_ms
                 and t_recv_ns < self.due_ns
                 and len(price) < 17
             ):
-                market.trade_id = trade_id
-                market.text = price
-                market.t_event_ms = t_event_ms
-                market.t_recv_ns = t_recv_ns
-                market.ticks += 1
-                return ()
+                if market.low < value < market.high:
+                    market.trade_id = trade_id
+                    market.text = price
+                    market.t_event_ms = t_event_ms
+                    market.t_recv_ns = t_recv_ns
+                    market.ticks += 1
+                    return ()
+                if market.trail_low < value < market.trail_high:
+                    market.trade_id = trade_id
+                    return market.trail(price, value, t_event_ms, t_recv_ns)
         out = self._due(t_recv_ns)
         if market is not None and not market.aggregated:
             # Until an aggTrade comes, its id field holds a value that no aggTrade is above, so that
@@ -171,17 +177,20 @@ class TickPath(ABC):
             except ValueError:
                 raise not_a_price(price) from None
             if (
-                market.low < value < market.high
-                and t_event_ms > market.last_id
+                t_event_ms > market.last_id
                 and market.since_ms <= t_event_ms < market.until_ms
                 and t_recv_ns < self.due_ns
                 and len(price) < 17
             ):
-                market.last_id = market.t_event_ms = t_event_ms
-                market.text = price
-                market.t_recv_ns = t_recv_ns
-                market.ticks += 1
-                return ()
+                if market.low < value < market.high:
+                    market.last_id = market.t_event_ms = t_event_ms
+                    market.text = price
+                    market.t_recv_ns = t_recv_ns
+                    market.ticks += 1
+                    return ()
+                if market.trail_low < value < market.trail_high:
+                    market.last_id = t_event_ms
+                    return market.trail(price, value, t_event_ms, t_recv_ns)
         out = self._due(t_recv_ns)
         if market is not None:
             self._tick(market, price, "", t_event_ms, t_event_ms, t_recv_ns, out)
@@ -262,6 +271,9 @@ class TickPath(ABC):
         if source == "mark":
             # The id of a mark price is its time.
             market.last_id = max(market.last_id, t_event_ms)
+        elif source == "last" and not market.aggregated:
+            # As behind a raw trade: no first aggTrade may pass for quiet.
+            market.last_id = NEVER_NS
         return out
 
     def _tick(

@@ -1,10 +1,9 @@
 """Trailing: when the stop starts to follow the best price, and where it then wants to be."""
 
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from math import inf, nextafter
 
-from reactor.core import levels
-from reactor.core.exact import add, floor_to, from_float, multiply, subtract
+from reactor.core.exact import EXACT, add, floor_to, from_float, multiply, places_of, subtract
 from reactor.core.plan import Plan
 
 
@@ -16,15 +15,19 @@ class Trailing:
         peak_above: the double from which on a price raises the peak; infinite until there is one.
     """
 
-    __slots__ = ("_plan", "_plans", "_tick", "peak", "peak_above")
+    __slots__ = ("_multiple", "_pct", "_places", "_plan", "_tick", "peak", "peak_above")
 
     def __init__(self, plan: Plan, *, tick: Decimal | None) -> None:
-        # Whose rule activates, and whose distances count: the smallest of them.
+        # Whose rule activates.
         self._plan = plan
-        self._plans = [plan] if plan.trailing is not None else []
+        # The smallest distances of all plans that count: in shares of the peak, and in ATRs.
+        self._pct: Decimal | None = None
+        self._multiple: Decimal | None = None
         self._tick = tick
+        self._places = places_of(tick)
         self.peak: Decimal | None = None
         self.peak_above = inf
+        self._count(plan)
 
     def follow(
         self,
@@ -46,29 +49,46 @@ class Trailing:
             r: the epoch's risk in price.
             rungs_taken: how many rungs have fired.
         """
-        if self.peak is None:
-            if self._plan.trailing is None or not self._activates(x, x0, r, rungs_taken):
-                return
-        elif x <= self.peak:
-            return
+        if self.peak is not None or (
+            self._plan.trailing is not None and self._activates(x, x0, r, rungs_taken)
+        ):
+            self.raise_peak(x, nextafter(double, inf) if is_short else double)
+
+    def raise_peak(self, x: Decimal, above: float) -> bool:
+        """Takes a tick's price for the peak if it is a better one, or the first; answers whether it is.
+
+        To be called once the rule is active.
+
+        Args:
+            x: the price on the gain axis.
+            above: the lowest double that a price above it can have.
+        """
+        if self.peak is not None and x <= self.peak:
+            return False
         self.peak = x
-        self.peak_above = nextafter(double, inf) if is_short else double
+        self.peak_above = above
+        return True
 
-    def candidate(self, *, atr: Decimal | None) -> Decimal | None:
+    def candidate(self, atr: Decimal | None) -> Decimal | None:
         """The stop it asks for, rounded; None while it is not active or waits for an ATR."""
-        if self.peak is None:
+        peak = self.peak
+        if peak is None:
             return None
-        distance = self.distance(self.peak, atr=atr)
-        return None if distance is None else floor_to(subtract(self.peak, distance), self._tick)
+        distance = self.distance(peak, atr)
+        if distance is None:
+            return None
+        candidate = subtract(peak, distance)
+        if self._places is not None:
+            return candidate.quantize(self._places, ROUND_FLOOR, EXACT)
+        return floor_to(candidate, self._tick)
 
-    def distance(self, peak: Decimal, *, atr: Decimal | None) -> Decimal | None:
+    def distance(self, peak: Decimal, atr: Decimal | None) -> Decimal | None:
         """The smallest distance that a plan asks for behind a peak, in price; None where none can tell."""
-        distance: Decimal | None = None
-        for plan in self._plans:
-            wanted = levels.trailing_distance(plan, peak=peak, atr=atr)
-            if wanted is not None and (distance is None or wanted < distance):
-                distance = wanted
-        return distance
+        by_pct = None if self._pct is None else multiply(self._pct, peak.copy_abs())
+        if self._multiple is None or atr is None:
+            return by_pct
+        by_atr = multiply(self._multiple, atr)
+        return by_atr if by_pct is None or by_atr < by_pct else by_pct
 
     def tighten(self, plan: Plan) -> None:
         """Lets another plan's distance count where it is the smaller one.
@@ -79,7 +99,18 @@ class Trailing:
             return
         if self._plan.trailing is None:
             self._plan = plan
-        self._plans.append(plan)
+        self._count(plan)
+
+    def _count(self, plan: Plan) -> None:
+        """Lets a plan's distance count where it is smaller than another's of its kind."""
+        trailing = plan.trailing
+        if trailing is None:
+            return
+        if trailing.pct is not None:
+            self._pct = trailing.pct if self._pct is None else min(self._pct, trailing.pct)
+        if trailing.atr is not None:
+            known = self._multiple
+            self._multiple = trailing.atr if known is None else min(known, trailing.atr)
 
     def recover(self, peak: Decimal) -> bool:
         """Takes a peak that was missed; answers whether it is better than the one known."""

@@ -5,10 +5,14 @@ outside, and that one goes through the same engine as any tick. What changes sil
 number of ticks, the last price, the forming candle's range, the clock) is brought up to date first. The
 decisions are therefore those of the walk, by construction and by a property test.
 
-The search looks at a few ticks first and then at the extremes of whole blocks, which are computed once.
+The search looks at the ticks near by first and then at the extremes of whole blocks, which are computed once.
+Near by it keeps the records of a stretch: in a run of new best prices each moves the stop, and then the next
+visit is found without looking at the ticks again.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +25,9 @@ from reactor.replay.session import Session
 from reactor.replay.tick_file import T_NS_MAX, TickFile
 from reactor.replay.walk import Pace
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 BLOCK = 2048
 """Ticks per block of extremes: the pair of block arrays of 20 M ticks fits the second-level cache."""
 
@@ -30,8 +37,70 @@ NEVER_NS = 1 << 62
 CHUNK = 16
 """Blocks that are looked at together: a quarter of a megabyte is still in the cache when it is looked at again."""
 
-NEAR = 6
-"""Ticks looked at one by one before arrays are: in a run of new best prices the next one is near."""
+STRETCH = 1024
+"""Ticks whose records are kept: finding them costs about what looking at as many once does."""
+
+PRICE_FLOOR, PRICE_CEILING = float(PRICE_MIN), float(PRICE_MAX)
+
+FEW = 16
+"""Ticks of which a loop finds the extremes sooner than numpy does."""
+
+
+class _Records:
+    """The records among some prices: each above all before it."""
+
+    def __init__(self, prices: "NDArray[np.float64]") -> None:
+        """Finds them; the first price is one."""
+        highest = np.maximum.accumulate(prices)
+        rows = (highest[1:] > highest[:-1]).nonzero()[0]
+        rows += 1
+        self._highest: memoryview[float] = memoryview(highest)  # type: ignore[arg-type] # numpy's stubs
+        self._rows: list[int] = [0, *rows.tolist(), len(prices)]
+        self._values: list[float] = [highest[0], *highest[rows].tolist()]
+
+    def first(self, start: int, bound: float) -> int:
+        """The first row from `start` on whose price is at or above a bound; the number of prices if none is.
+
+        -1 where one before `start` is: then the first from there on need not be a record.
+        """
+        row = self._rows[bisect_left(self._values, bound)]
+        return row if row >= start or self._highest[start - 1] < bound else -1
+
+
+class _Stretch:
+    """Some ticks in a row, of which the records are found when they are first asked for."""
+
+    __slots__ = ("_falling", "_highest", "_lowest", "_prices", "_rising", "start", "stop")
+
+    def __init__(self, prices: "NDArray[np.float64]", start: int, stop: int) -> None:
+        """Takes the ticks from `start` up to `stop`."""
+        self.start, self.stop = start, stop
+        self._prices = prices[start:stop]
+        self._lowest = float(self._prices.min())
+        self._highest = float(self._prices.max())
+        self._rising: _Records | None = None
+        self._falling: _Records | None = None
+
+    def first_outside(self, start: int, low: float, high: float) -> int:
+        """The first index from `start` on whose price is not strictly between; `stop` if none is.
+
+        -1 where it cannot tell.
+        """
+        start -= self.start
+        if start < 0:
+            return -1
+        found = end = self.stop - self.start
+        if start >= end:
+            return -1
+        if self._highest >= high:
+            if self._rising is None:
+                self._rising = _Records(self._prices)
+            found = self._rising.first(start, high)
+        if self._lowest <= low:
+            if self._falling is None:
+                self._falling = _Records(-self._prices)
+            found = min(found, self._falling.first(start, -low))
+        return found if found < 0 else self.start + found
 
 
 class Search:
@@ -40,27 +109,30 @@ class Search:
     def __init__(self, ticks: TickFile) -> None:
         self.ticks = ticks
         prices = self._prices = ticks.prices
-        whole = len(prices) // BLOCK * BLOCK
-        blocks = prices[:whole].reshape(-1, BLOCK)
-        self._lowest = np.empty(len(blocks))
-        self._highest = np.empty(len(blocks))
-        for at in range(0, len(blocks), CHUNK):
+        self._stretch: _Stretch | None = None
+        whole = len(prices) // BLOCK
+        blocks = prices[: whole * BLOCK].reshape(-1, BLOCK)
+        # The last block need not be a whole one.
+        self._lowest = np.empty(-(-len(prices) // BLOCK))
+        self._highest = np.empty(len(self._lowest))
+        for at in range(0, whole, CHUNK):
             chunk = blocks[at : at + CHUNK]
-            chunk.min(axis=1, out=self._lowest[at : at + CHUNK])
-            chunk.max(axis=1, out=self._highest[at : at + CHUNK])
+            chunk.min(axis=1, out=self._lowest[at : min(at + CHUNK, whole)])
+            chunk.max(axis=1, out=self._highest[at : min(at + CHUNK, whole)])
+        if whole < len(self._lowest):
+            rest = prices[whole * BLOCK :]
+            self._lowest[whole], self._highest[whole] = rest.min(), rest.max()
 
     def refusal(self) -> str | None:
         """Why these ticks cannot be jumped over; None when they can."""
         if not self.ticks.exact:
             return "prices have more digits than a double keeps"
-        rest = self._prices[len(self._lowest) * BLOCK :]
-        for lows, highs in ((self._lowest, self._highest), (rest, rest)):
-            # A price that is no number makes both comparisons false.
-            if not bool((lows >= float(PRICE_MIN)).all() and (highs <= float(PRICE_MAX)).all()):
-                return f"some prices are no numbers from {PRICE_MIN} to {PRICE_MAX}"
-        t_ns = self.ticks.t_ns
-        if not len(t_ns):
+        if not len(self._prices):
             return "there is no tick"
+        # A price that is no number makes both comparisons false.
+        if not (self._lowest.min() >= PRICE_FLOOR and self._highest.max() <= PRICE_CEILING):
+            return f"some prices are no numbers from {PRICE_MIN} to {PRICE_MAX}"
+        t_ns = self.ticks.t_ns
         step = CHUNK * BLOCK
         for at in range(0, len(t_ns), step):
             some = t_ns[at : at + step + 1]
@@ -88,18 +160,22 @@ class Search:
 
     def first_outside(self, start: int, stop: int, low: float, high: float) -> int:
         """The first index in [start, stop) whose price is not strictly between; `stop` if none is."""
-        at = start
-        window = 64
-        # Near by, then to the end of the block, then block by block.
-        while at < stop and (window <= BLOCK or at % BLOCK):
-            end = min(stop, at + window, (at // BLOCK + 1) * BLOCK)
-            found = self._first_in(at, end, low, high)
-            if found < end:
-                return found
-            at = end
-            window *= 8
-        if at >= stop:
-            return stop
+        stretch = self._stretch
+        at = -1 if stretch is None else stretch.first_outside(start, low, high)
+        if stretch is None or at < 0:
+            if start >= stop:
+                return stop
+            stretch = _Stretch(self._prices, start, min(start + STRETCH, len(self._prices)))
+            self._stretch = stretch
+            at = stretch.first_outside(start, low, high)
+        if at < stretch.stop or at >= stop:
+            return min(at, stop)
+        # To the end of the block, then block by block.
+        end = min(stop, -(-at // BLOCK) * BLOCK)
+        if at < end:
+            at = self._first_in(at, end, low, high)
+        if at < end or at >= stop:
+            return at
         block = self._first_block(at // BLOCK, stop // BLOCK, low, high)
         at = block * BLOCK
         return self._first_in(at, min(stop, at + BLOCK), low, high) if at < stop else stop
@@ -222,33 +298,36 @@ def crossings(
     Returns:
         The row of the first tick that was not looked at.
     """
-    ticks, symbol = search.ticks, market.symbol
+    ticks, symbol, series = search.ticks, market.symbol, market.series
     # Reading one number out of an array costs less through a view.
     prices: memoryview[float] = memoryview(ticks.prices)  # type: ignore[arg-type] # numpy's stubs
     times: memoryview[int] = memoryview(ticks.t_ns)  # type: ignore[arg-type] # do not know it
     instants = _Instants(ticks)
+    stamps, first_outside = instants.stamps, search.first_outside
     count = len(prices) if stop is None else stop
     instant = instant_ns = instant_ms = 0
     at = start
     while at < count:
-        moment = times[at]
-        decisions = call(symbol, repr(prices[at]), *instants.stamps(at, moment), moment)
+        t_ns = times[at]
+        tick_id, t_event_ms = stamps(at, t_ns)
+        decisions = call(symbol, repr(prices[at]), tick_id, t_event_ms, t_ns)
         at += 1
         if decisions and take(decisions):
             return at
-        due_ns, end_ms = engine.due_ns, _candles_end_ms(market)
+        due_ns, end_ms = engine.due_ns, _candles_end_ms(market) if series else NEVER_MS
         if due_ns != instant_ns or end_ms != instant_ms:
             instant_ns, instant_ms = due_ns, end_ms
             instant = min(instants.first(due_ns, end_ms), count)
         low, high = market.calm_low, market.calm_high
-        first = at
-        near = min(at + NEAR, instant)
-        while at < near and low < prices[at] < high:
-            at += 1
-        if at == near:
-            at = search.first_outside(at, instant, low, high)
-        if at > first:
-            _skip(market, ticks, first, at, *instants.stamps(at - 1, times[at - 1]))
+        if at < instant and low < prices[at] < high:
+            first = at
+            at = first_outside(at + 1, instant, low, high)
+            if series:
+                _stretch(market, ticks.prices[first:at])
+            last = at - 1
+            t_ns = times[last]
+            tick_id, t_event_ms = stamps(last, t_ns)
+            market.skip(at - first, repr(prices[last]), tick_id, t_event_ms, t_ns)
     return count
 
 
@@ -286,19 +365,12 @@ class _Instants:
         return min(int(due), int(np.searchsorted(self._t_event_ms, end_ms, side="left")))
 
 
-def _skip(
-    market: Market, ticks: TickFile, start: int, stop: int, last_id: int, t_event_ms: int
-) -> None:
-    """Counts the quiet ticks from `start` up to `stop`, of which the last one has this id and time."""
-    if market.series:
-        passed = ticks.prices[start:stop]
+def _stretch(market: Market, passed: "NDArray[np.float64]") -> None:
+    """Lets the forming candles reach as far as the quiet ticks that were passed."""
+    if len(passed) <= FEW:
+        few = passed.tolist()
+        low, high = min(few), max(few)
+    else:
         low, high = float(passed.min()), float(passed.max())
-        for series in market.series.values():
-            series.stretch(low, high)
-    market.skip(
-        stop - start,
-        repr(float(ticks.prices[stop - 1])),
-        last_id=last_id,
-        t_event_ms=t_event_ms,
-        t_recv_ns=int(ticks.t_ns[stop - 1]),
-    )
+    for series in market.series.values():
+        series.stretch(low, high)

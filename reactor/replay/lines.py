@@ -40,16 +40,7 @@ def line_of(decision: Decision) -> Line | None:
                 "targets": [[optional(price), text(close)] for price, close in decision.targets],
             }
         case StopMoved():
-            return {
-                "type": "stop",
-                "t": decision.t_ns,
-                "tick": decision.tick,
-                "symbol": decision.symbol,
-                "side": decision.side,
-                "kind": decision.kind.value,
-                "stop": text(decision.stop),
-                "price": text(decision.price),
-            }
+            return stop_line(decision)
         case Exit():
             return {
                 "type": "exit",
@@ -81,6 +72,20 @@ def line_of(decision: Decision) -> Line | None:
         case RegimeChanged():
             return _regime_line(decision)
     return None
+
+
+def stop_line(moved: StopMoved) -> Line:
+    """The output line of a stop's move: most lines are these."""
+    return {
+        "type": "stop",
+        "t": moved.t_ns,
+        "tick": moved.tick,
+        "symbol": moved.symbol,
+        "side": moved.side,
+        "kind": str(moved.kind),
+        "stop": text(moved.stop),
+        "price": text(moved.price),
+    }
 
 
 def _policy_line(decision: PolicyChanged) -> Line:

@@ -16,6 +16,7 @@ from reactor.core.decisions import (
     Opened,
     OrdersCancelled,
     Side,
+    StopMoved,
 )
 from reactor.core.engine import Engine
 from reactor.core.exact import ZERO, text
@@ -24,7 +25,7 @@ from reactor.core.market import Market
 from reactor.core.orders import Fills
 from reactor.core.plan import Plan
 from reactor.core.sizing import Inputs
-from reactor.replay.lines import Line, line_of
+from reactor.replay.lines import Line, line_of, stop_line
 from reactor.replay.options import ReplayOptions, guard_facts, ladder_facts
 from reactor.replay.verify import Verifier
 from reactor.shell.assembly import live_pump, order_ids, start_state
@@ -162,28 +163,36 @@ class Session:
     def take(self, decisions: Sequence[Decision]) -> None:
         """Turns decisions into output lines and notes."""
         for decision in decisions:
-            if isinstance(decision, Opened):
-                self._opened[decision.symbol, decision.side] = None
-                self._say_sizing(decision)
-                self._say_doubts()
-            elif isinstance(decision, Exit):
-                self.exits += 1
-                if self.verifier is not None:
-                    self.verifier.own(decision)
-            elif isinstance(decision, Closed | OrdersCancelled):
-                if self.verifier is not None:
-                    self.verifier.ended(decision)
-            elif isinstance(decision, Alarm):
-                self.note("alarm", f"{decision.symbol}: {decision.what}")
-            elif isinstance(decision, HeldBack):
-                self.note(
-                    "held",
-                    f"{decision.symbol} {decision.side}: a {decision.what} at"
-                    f" {text(decision.level)} is held back until the price is beyond it",
-                )
+            if isinstance(decision, StopMoved):
+                # Most decisions are these, and nothing is to be said of them.
+                self._emit(stop_line(decision))
+                continue
+            self._note_decision(decision)
             line = line_of(decision)
             if line is not None:
                 self._emit(line)
+
+    def _note_decision(self, decision: Decision) -> None:
+        """Counts a decision, and says in words what no line says."""
+        if isinstance(decision, Opened):
+            self._opened[decision.symbol, decision.side] = None
+            self._say_sizing(decision)
+            self._say_doubts()
+        elif isinstance(decision, Exit):
+            self.exits += 1
+            if self.verifier is not None:
+                self.verifier.own(decision)
+        elif isinstance(decision, Closed | OrdersCancelled):
+            if self.verifier is not None:
+                self.verifier.ended(decision)
+        elif isinstance(decision, Alarm):
+            self.note("alarm", f"{decision.symbol}: {decision.what}")
+        elif isinstance(decision, HeldBack):
+            self.note(
+                "held",
+                f"{decision.symbol} {decision.side}: a {decision.what} at"
+                f" {text(decision.level)} is held back until the price is beyond it",
+            )
 
     def _say_sizing(self, opened: Opened) -> None:
         """Which rules sized the ladder, and which were left out for want of a fact."""

@@ -372,7 +372,7 @@ def test_ticks_that_were_passed_over_count_as_the_last_one_tells() -> None:
     story.tick(100)
     market = story.engine.market("last", SYMBOL)
     assert market is not None
-    market.skip(41, "100.3", last_id=90, t_event_ms=MS + 7, t_recv_ns=START_NS + 7)
+    market.skip(41, "100.3", 90, MS + 7, START_NS + 7)
     assert market.ticks == 42
     quote = market.quote()
     assert quote is not None

@@ -1,13 +1,25 @@
 """Exact arithmetic against fractions: nothing may be lost, and every rounding goes where it says."""
 
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactor.core.exact import add, ceil_to, divide, floor_to, from_float, multiply, subtract, text
+from reactor.core.exact import (
+    EXACT,
+    add,
+    ceil_to,
+    divide,
+    floor_to,
+    from_float,
+    multiply,
+    nearest,
+    places_of,
+    subtract,
+    text,
+)
 
 decimals = st.decimals(
     min_value=Decimal("-1e15"), max_value=Decimal("1e15"), allow_nan=False, places=12
@@ -112,3 +124,36 @@ def test_text_loses_nothing(value: Decimal) -> None:
     assert Decimal(written) == value
     assert "E" not in written
     assert written != "-0"
+
+
+@given(decimals | decimals.map(lambda value: value.scaleb(-20)), st.integers(-12, 3))
+def test_cutting_places_off_is_rounding_down_to_a_power_of_ten(
+    value: Decimal, exponent: int
+) -> None:
+    step = Decimal(1).scaleb(exponent)
+    places = places_of(step)
+    assert places is step
+    cut = value.quantize(places, ROUND_FLOOR, EXACT)
+    assert cut.as_tuple() == floor_to(value, step).as_tuple()
+
+
+@pytest.mark.parametrize("step", ["0.5", "0.10", "25", "12E-3", None])
+def test_other_steps_are_no_places(step: str | None) -> None:
+    assert places_of(None if step is None else Decimal(step)) is None
+
+
+@given(decimals | decimals.map(lambda value: value.scaleb(-300)))
+def test_the_nearest_double_is_what_float_says(value: Decimal) -> None:
+    assert nearest(value) == float(value)
+
+
+@given(
+    st.integers(-(10**30), 10**30),
+    st.integers(-40, 12),
+)
+def test_a_text_is_plain_and_says_the_same(digits: int, exponent: int) -> None:
+    value = Decimal(digits).scaleb(exponent)
+    plain = text(value)
+    assert Decimal(plain) == value
+    assert plain == (format(EXACT.normalize(value), "f") if value else "0")
+    assert not ({"E", "+"} & set(plain))

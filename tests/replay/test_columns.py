@@ -26,6 +26,7 @@ from reactor.replay.tick_file import TickFile
 
 D = Decimal
 SMALL_BLOCK = 16
+SMALL_STRETCH = 21
 SIDES: tuple[Literal["LONG", "SHORT"], ...] = ("LONG", "SHORT")
 
 
@@ -34,6 +35,7 @@ def _small_blocks() -> Any:
     """Blocks so small that a few hundred ticks cross many of their borders."""
     patch = pytest.MonkeyPatch()
     patch.setattr(columns, "BLOCK", SMALL_BLOCK)
+    patch.setattr(columns, "STRETCH", SMALL_STRETCH)
     yield
     patch.undo()
 
