@@ -7,6 +7,7 @@ machines' armed bounds, the forming candle's range, and the tick-jump limit.
 
 from copy import copy
 from decimal import Decimal
+from functools import lru_cache
 from math import inf, nextafter
 from typing import Literal, NamedTuple, Self
 
@@ -27,7 +28,8 @@ NEVER_MS = TIME_MS_MAX + 1
 """An exchange time that no tick reaches: one that claims to is looked at, and refused."""
 
 
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 
 ID_STEP_MAX: dict[Source, int] = {"last": 10**9, "mark": DAY_MS, "book": 10**13}
 """How far an id may run ahead of the last one within a day. BTCUSDT has 10^7 trades a day and 10^10 book
@@ -344,11 +346,14 @@ class Market(TickBounds):
         else:
             self._arm_rules()
         newest = self.trade_id if self.source == "last" and not self.aggregated else self.last_id
-        self.id_end = max(newest, 0) + ID_STEP_MAX[self.source]
-        self.since_ms, self.until_ms = 0, min(self.t_event_ms + DAY_MS, NEVER_MS)
+        step = ID_STEP_MAX[self.source]
+        # Sooner than need be, so that they are the same numbers for many markets (`shared`).
+        self.id_end = shared(max(newest, 0) // (step // 2) * (step // 2) + step)
+        since_ms, until_ms = 0, min(self.t_event_ms // HOUR_MS * HOUR_MS + DAY_MS, NEVER_MS)
         for series in self.series.values():
-            self.since_ms = max(self.since_ms, series.start_ms)
-            self.until_ms = min(self.until_ms, series.end_ms)
+            since_ms = max(since_ms, series.start_ms)
+            until_ms = min(until_ms, series.end_ms)
+        self.since_ms, self.until_ms = shared(since_ms), shared(until_ms)
         self._arm_candles()
 
     def _arm_rules(self) -> None:
@@ -392,6 +397,16 @@ class Market(TickBounds):
     def never_far(self, price: float) -> tuple[float, float]:
         """Prices so near this one that no two of them can be farther apart than the limit."""
         return price * (1 - self._half_jump), price * (1 + self._half_jump)
+
+
+@lru_cache(maxsize=256)
+def shared(number: int) -> int:
+    """The number, and for an equal one the same object, so that many markets hold one.
+
+    A tick of one of many symbols finds most of what it is compared with no nearer than in a cache of the
+    second level; an object that the symbol before it has looked at too is in the first.
+    """
+    return number
 
 
 def price_quote(text: str, t_event_ms: int) -> Quote:

@@ -8,7 +8,7 @@ from core.story import START_NS, SYMBOL, Story, line, lines, plan
 from reactor.core.decisions import Exit
 from reactor.core.engine import Engine
 from reactor.core.events import PositionReport
-from reactor.core.market import book_quote, price_quote
+from reactor.core.market import ID_STEP_MAX, Market, book_quote, price_quote
 from reactor.core.orders import Fills
 from reactor.core.plan import Plan
 from reactor.core.ticks import NEVER_NS
@@ -400,3 +400,31 @@ def test_two_positions_of_one_side_in_a_replay_are_guarded_each() -> None:
     assert story.tick(102) == ["exit take_profit 1 @ 102 left 0", "closed take_profit 2"]
     assert story.tick("100.9") == ["exit stop_loss 2 @ 100.9 left 0", "closed stop_loss -2.2"]
     assert story.engine.positions == {}
+
+
+@pytest.mark.parametrize("newest", [1, 499_999_999, 500_000_000, 2_900_000_001])
+def test_an_id_is_looked_at_before_it_runs_too_far_ahead(newest: int) -> None:
+    market = Market(symbol=SYMBOL, source="last", jump_limit=D("0.2"))
+    market.aggregated, market.last_id = True, newest
+    market.arm()
+    step = ID_STEP_MAX["last"]
+    assert newest + step // 2 < market.id_end <= newest + step
+
+
+def test_markets_hold_the_same_numbers_where_they_are_equal() -> None:
+    """A quiet tick of one of many symbols finds them in the cache where the symbol before it left them."""
+    tables = "[atr]\ninterval = '5m'\n[stop]\natr = 1\n"
+    plans = {(symbol, side): plan(tables) for symbol in "AB" for side in ("LONG", "SHORT")}
+    engine = engine_of(plans)
+    for number, symbol in enumerate("AB", 1):
+        for again in range(3):
+            t_ns = START_NS + number * 1_000_000_000
+            engine.on_last(
+                symbol, f"{100 * number}", 7_000_000 * number + again, t_ns // 1_000_000, t_ns
+            )
+    one, other = engine.market("last", "A"), engine.market("last", "B")
+    assert one is not None
+    assert other is not None
+    assert one.until_ms is other.until_ms
+    assert one.since_ms is other.since_ms
+    assert one.id_end is other.id_end
