@@ -85,7 +85,6 @@ class TickBounds:
     """
 
     __slots__ = (
-        "aggregated",
         "high",
         "id_end",
         "last_id",
@@ -118,6 +117,7 @@ class Market(TickBounds):
     __slots__ = (
         "_half_jump",
         "_surely_near",
+        "aggregated",
         "ask_high",
         "ask_low",
         "ask_text",
