@@ -589,7 +589,10 @@ cdef class Trigger:
             if not socket.is_within_bounds():
                 return False
         else:
-            if not socket.send(b"" if is_practice else frame) or is_practice:
+            if is_practice:
+                socket.prepare(frame)
+                return False
+            if not socket.send(frame):
                 return False
             sent_ns = self._clock.now()
         live.asked(frame)

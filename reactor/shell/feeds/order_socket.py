@@ -147,6 +147,11 @@ class OrderSocket(Supervisor[OrderConnection]):
         live.asked(frame)
         return True
 
+    def prepare(self, frame: bytes) -> None:
+        """Makes ready what sending this request will need; it may be sent soon, or never."""
+        if self.live is not None and self.live.socket is not None:
+            self.live.socket.prepare(frame)
+
     # The socket ---------------------------------------------------------------------------------
 
     async def _address(self) -> str:

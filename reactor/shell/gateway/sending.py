@@ -43,6 +43,10 @@ class OrderSocket(Protocol):
         """Writes a frame in this turn. False: it did not leave, as an empty one never does."""
         ...
 
+    def prepare(self, frame: bytes) -> None:
+        """Makes ready what sending this frame will need; nothing leaves."""
+        ...
+
 
 class Moments(msgspec.Struct, frozen=True, gc=False):
     """When what led to an order happened, ns since the Unix epoch; 0 where that means nothing."""
@@ -167,7 +171,10 @@ class Sender:
         if aim.identity in self.fired or now_ns >= aim.until_ns or not socket.is_ready:
             return False
         decided_ns = self._clock.now_ns()
-        if not socket.send(b"" if is_practice else aim.frame) or is_practice:
+        if is_practice:
+            socket.prepare(aim.frame)
+            return False
+        if not socket.send(aim.frame):
             return False
         self.fired[aim.identity] = Fired(aim, decided_ns=decided_ns, sent_ns=self._clock.now_ns())
         return True

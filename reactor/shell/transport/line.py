@@ -94,6 +94,9 @@ class Line(ABC):
         self._write_wire(message)
         return self.is_within_bounds()
 
+    def prepare(self, message: bytes) -> None:
+        """Makes ready what sending this message will need; nothing, where a skin does not say otherwise."""
+
     def is_within_bounds(self) -> bool:
         """Cuts a connection whose peer does not read; answers whether it is open still. Asked after every write."""
         unsent = self.unsent_bytes

@@ -106,9 +106,12 @@ class Socket(Protocol):
 
         Returns:
             False where the connection is over, or was cut because too much waits to be sent: then nothing
-            is known to have left. False for an empty message: nothing is written, and the way of the next order is
-            warm.
+            is known to have left. False for an empty message, which is never written.
         """
+        ...
+
+    def prepare(self, message: bytes) -> None:
+        """Makes ready what `send` will need for this message, where there is anything. Nothing is written."""
         ...
 
     def close(self, *, code: int = 1000, reason: str = "") -> None:

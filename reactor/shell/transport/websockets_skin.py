@@ -29,6 +29,9 @@ _BINARY: Final = Opcode.BINARY
 _CONT: Final = Opcode.CONT
 _CLOSE: Final = Opcode.CLOSE
 
+PREPARED_MAX: Final = 256
+"""Of the messages that are framed already."""
+
 
 class WebsocketsSocket(Line, asyncio.Protocol):
     """One connection."""
@@ -43,6 +46,7 @@ class WebsocketsSocket(Line, asyncio.Protocol):
             logger=SILENT_LOGGER,
         )
         self._parts: bytearray | None = None
+        self._prepared: dict[bytes, bytes] = {}
         self.opened: asyncio.Future[None] = self._loop.create_future()
 
     # What the loop calls
@@ -167,7 +171,18 @@ class WebsocketsSocket(Line, asyncio.Protocol):
 
     def send(self, message: bytes) -> bool:
         """Writes a text message at once; False where the connection is over or was cut by this."""
-        return self._wire.state is State.OPEN and super().send(message)
+        data = self._prepared.pop(message, None)
+        if data is None or not self.is_open or self._transport is None:
+            return self._wire.state is State.OPEN and super().send(message)
+        self._transport.write(data)
+        return self.is_within_bounds()
+
+    def prepare(self, message: bytes) -> None:
+        """Frames a message that may be sent soon, once."""
+        if message and message not in self._prepared:
+            if len(self._prepared) >= PREPARED_MAX:
+                self._prepared.clear()  # they lie until they are sent, and most never are
+            self._prepared[message] = Frame(_TEXT, message).serialize(mask=True)
 
     @property
     def unsent_bytes(self) -> int:

@@ -32,6 +32,9 @@ class NoSocket:
         self.frames.append(frame)
         return False
 
+    def prepare(self, frame: bytes) -> None:
+        pass
+
 
 def use(floor: Floor, socket: OrderSocket) -> None:
     floor.gateway._sender._socket = socket
@@ -50,6 +53,9 @@ def test_the_order_is_on_the_socket_before_send_returns() -> None:
         def send(self, frame: bytes) -> bool:
             self.frames.append(frame)
             return True
+
+        def prepare(self, frame: bytes) -> None:
+            pass
 
     async def story(floor: Floor) -> None:
         await floor.hold("0.4")

@@ -203,7 +203,9 @@ async def test_a_sent_message_is_on_the_wire_before_the_turn_is_over(transport: 
 
     class Sender(Ear):
         def on_message(self, message: bytes) -> None:
-            assert not line.send(b"")  # practice: nothing is written
+            assert not line.send(b"")
+            line.prepare(b"never")  # nothing is written
+            line.prepare(b"order")
             assert line.send(b"order")
             with socket.socket(
                 fileno=os.dup(peers[0].writer.get_extra_info("socket").fileno())
