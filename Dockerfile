@@ -3,6 +3,8 @@
 # Everything is built into one virtual environment; the second stage takes that and nothing else.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
+# The fast path is compiled here; what compiles it stays behind.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 COPY pyproject.toml README.md ./
 COPY reactor ./reactor
 RUN python -m venv /opt/reactor

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from reactor import compiled
 from reactor.audit import AlarmRaised, Audit, Watcher
 from reactor.binance.redaction import redact_named
 from reactor.binance.urls import environment
@@ -108,6 +109,8 @@ async def live(
     transport, why = create_transport(config.streams.transport)
     if why is not None:
         say(why)
+    if compiled.hot is None:
+        say(f"the fast path is not compiled, and orders leave later: {compiled.why_not}")
     clock = SystemClock()
     masks = Masks([credentials.api_key])
     audit = Audit(mask=lambda text: masks.mask(redact_named(text)))

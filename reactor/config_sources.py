@@ -21,6 +21,7 @@ DEFAULT_FILE: Final = "reactor.toml"
 
 OTHER_VARIABLES: Final = frozenset(
     {
+        "REACTOR_COMPILED",
         "REACTOR_CONFIG",
         "REACTOR_HTTP_TOKEN",
         "REACTOR_HTTP_TOKEN_FILE",

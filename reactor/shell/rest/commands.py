@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from reactor import compiled
 from reactor.audit import Audit
 from reactor.binance.urls import Environment, environment
 from reactor.clock import SystemClock
@@ -130,6 +131,9 @@ async def _examine(
     transport, fallback = create_transport(config.streams.transport)
     if fallback is not None:
         show(Finding("note", "transport", fallback))
+    if compiled.hot is None:
+        text = f"not compiled, so that orders leave later: {compiled.why_not}"
+        show(Finding("note", "fast path", text))
     doctor = Doctor(
         config,
         where,

@@ -80,6 +80,10 @@ class Line(ABC):
     def unsent_bytes(self) -> int:
         """What waits to be sent."""
 
+    @abstractmethod
+    def prepare(self, message: bytes) -> None:
+        """Makes ready what sending this message will need; nothing is written."""
+
     # What a Socket does
 
     @property
@@ -93,9 +97,6 @@ class Line(ABC):
             return False
         self._write_wire(message)
         return self.is_within_bounds()
-
-    def prepare(self, message: bytes) -> None:
-        """Makes ready what sending this message will need; nothing, where a skin does not say otherwise."""
 
     def is_within_bounds(self) -> bool:
         """Cuts a connection whose peer does not read; answers whether it is open still. Asked after every write."""

@@ -199,6 +199,9 @@ class MemorySocket(Line):
         """Whether the peer has fallen silent without an end (half-open)."""
         return self.connection.muted_until_ms > self._driver.simulation.exchange.now_ms
 
+    def prepare(self, message: bytes) -> None:
+        """Nothing: there is no wire."""
+
     def _write_wire(self, message: bytes) -> None:
         self._up.put(lambda: self._arrive(message))
 

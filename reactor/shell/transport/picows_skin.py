@@ -163,6 +163,9 @@ class PicowsSocket(FrameListener, Line):
         if self._picows is not None:
             self._picows.send(_TEXT, message)
 
+    def prepare(self, message: bytes) -> None:
+        """Nothing: picows frames a message while it writes it."""
+
     def _ping_wire(self) -> None:
         if self._picows is not None:
             self._picows.send_ping()
