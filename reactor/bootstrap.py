@@ -30,6 +30,7 @@ from reactor.shell.quickness import stay_quick
 from reactor.shell.rest.aiohttp_rest import AiohttpRest
 from reactor.shell.rest.credentials import load_credentials
 from reactor.shell.transport.choose import create_transport
+from reactor.shell.transport.seam import Transport
 from reactor.watch.log_lines import Masks
 from reactor.watch.oversight import Oversight, alongside
 
@@ -106,11 +107,7 @@ async def live(
     """
     where = environment(config.environment)
     credentials = load_credentials(variables, warn=say)
-    transport, why = create_transport(config.streams.transport)
-    if why is not None:
-        say(why)
-    if compiled.hot is None:
-        say(f"the fast path is not compiled, and orders leave later: {compiled.why_not}")
+    transport = _transport(config)
     clock = SystemClock()
     masks = Masks([credentials.api_key])
     audit = Audit(mask=lambda text: masks.mask(redact_named(text)))
@@ -162,15 +159,22 @@ async def live(
         def gateway() -> Gateway | None:
             return None if process.sending is None else process.sending.gateway
 
-        def practise() -> None:
-            process.guard.practise()
-
-        quick = ("quickness", stay_quick(config, audit, gateway, practise=practise))
+        quick = ("quickness", stay_quick(config, audit, gateway, lambda: process.guard))
         await alongside([*oversight.works(), quick], guarded)
     finally:
         journal.close(timeout_s=CLOSE_S)
         oversight.close()
     return CRASHED if any(crashed) else 0
+
+
+def _transport(config: Config) -> Transport:
+    """The sockets that are asked for; says what keeps them from being as quick as they could be."""
+    transport, why = create_transport(config.streams.transport)
+    if why is not None:
+        say(why)
+    if compiled.hot is None:
+        say(f"the fast path is not compiled, and orders leave later: {compiled.why_not}")
+    return transport
 
 
 def _tell_to_end(stop: asyncio.Event) -> None:

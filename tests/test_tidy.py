@@ -253,7 +253,7 @@ WORKPLACE = re.compile(
         ]
     )
 )
-BINARY = {".gz", ".zst", ".png", ".ico", ".npz", ".db", ".zip", ".pyc"}
+BINARY = {".gz", ".zst", ".png", ".ico", ".npz", ".db", ".zip", ".pyc", ".so"}
 LEFT_OUT = {".git", ".ci", "__pycache__", ".venv", "venv", "dist", "build", "htmlcov"}
 
 

@@ -5,7 +5,9 @@
  * blocks hashed beforehand) and write it to the second. Then the answer is read, and the next tick waited for.
  * What comes in and what leaves are the same bytes as the product's.
  *
- * floor PORT SYMBOL LEVEL KEY SECRET [tls]
+ * With `spin` it does not sleep while it waits, and stands where the product stands: the least of what polls.
+ *
+ * floor PORT SYMBOL LEVEL KEY SECRET [tls | spin]
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -165,8 +167,12 @@ static void tls_load(void) {
   ssl_.context = context(method());
 }
 
+static int spins;
+
 static size_t receive(struct line *l, void *into, size_t room) {
-  ssize_t n = l->tls ? ssl_.read(l->tls, into, (int)room) : recv(l->fd, into, room, 0);
+  ssize_t n;
+  do n = l->tls ? ssl_.read(l->tls, into, (int)room) : recv(l->fd, into, room, spins ? MSG_DONTWAIT : 0);
+  while (spins && n < 0 && errno == EAGAIN);
   if (n <= 0) exit(0); /* the bench is over */
   return (size_t)n;
 }
@@ -243,15 +249,16 @@ static char *next_text(struct line *l, size_t *size) {
 }
 
 int main(int count, char **words) {
-  if (count < 6) return fprintf(stderr, "floor PORT SYMBOL LEVEL KEY SECRET [tls]\n"), 2;
+  if (count < 6) return fprintf(stderr, "floor PORT SYMBOL LEVEL KEY SECRET [tls | spin]\n"), 2;
   const char *symbol = words[2], *key = words[4];
   double level = strtod(words[3], NULL);
-  int tls = count > 6;
+  int tls = count > 6 && !strcmp(words[6], "tls");
+  spins = count > 6 && !strcmp(words[6], "spin");
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (tls) tls_load();
   hmac_key(words[5]);
-  struct line *market = dial(atoi(words[1]), "/floor/market", tls);
-  struct line *orders = dial(atoi(words[1]), "/floor/api", tls);
+  struct line *market = dial(atoi(words[1]), spins ? "/market/stream" : "/floor/market", tls);
+  struct line *orders = dial(atoi(words[1]), spins ? "/ws-fapi/v1" : "/floor/api", tls);
   printf("ready\n");
   fflush(stdout);
   for (long number = 0;;) {

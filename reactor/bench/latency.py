@@ -15,7 +15,7 @@ from typing import Final, cast
 import msgspec
 
 from reactor.bench.latency_outcome import Found, LatencyOutcome, found
-from reactor.bench.latency_product import Product, Setup, Stages, open_product
+from reactor.bench.latency_product import Measured, Setup, Stages, open_product
 from reactor.bench.latency_standin import Pass, Pattern, StandIn, open_standin
 from reactor.bench.latency_ticks import tick_costs
 from reactor.errors import ConfigError
@@ -28,6 +28,8 @@ BURST: Final = Pattern(gap_us=1000, quiet=49, before=50, after=50)
 
 SHIPPED: Final = Setup("shipped")
 TLS: Final = Setup("tls", tls=True)
+SPINNING: Final = Setup("spinning", is_floor=True)
+INTERPRETED: Final = Setup("interpreted", interpreted=True)
 BUSY: Final = Setup("busy", busy=True)
 PORTABLE: Final = Setup("portable", transport="websockets")
 REST: Final = Setup("rest", over="rest")
@@ -61,9 +63,11 @@ CASES: Final = (
     Case("burst", "50 quiet ticks before and after it", SHIPPED, BURST, goal=1.5, acceptable=1.8),
     Case("tls", "both sockets encrypted", TLS, WARM, goal=1.5, acceptable=1.7),
     Case("busy", "streams.busy_poll", BUSY, WARM, goal=0.45, acceptable=0.6),
+    Case("spinning", "the floor, not sleeping, in the product's place", SPINNING, WARM),
     Case("portable", "the websockets skin", PORTABLE, WARM, goal=1.8, acceptable=2.0),
     Case("rest", "orders over REST", REST, WARM),
     Case("asyncio", "asyncio's own loop", ASYNCIO, WARM),
+    Case("interpreted", "REACTOR_COMPILED=0", INTERPRETED, WARM),
     Case("bare", "no tape, no metrics", BARE, WARM),
     Case("unrehearsed", "as cold, rehearse_ms = 0", UNREHEARSED, COLD, orders=15),
 )
@@ -154,7 +158,7 @@ def _run_setup(
     setup: Setup, together: list[Runs], standin: StandIn, folder: Path, *, rounds: int
 ) -> dict[str, Stages]:
     floor_pid = standin.floor(tls=setup.tls)
-    product = cast("Product | None", None)
+    product = cast("Measured | None", None)
     with contextlib.ExitStack() as stack:
         product = stack.enter_context(open_product(setup, standin, folder))
         for runs in together:  # what is run for the first time is not counted
@@ -167,7 +171,7 @@ def _run_setup(
     return product.stages
 
 
-def _pass(runs: Runs, standin: StandIn, product: Product, floor_pid: int, *, orders: int) -> None:
+def _pass(runs: Runs, standin: StandIn, product: Measured, floor_pid: int, *, orders: int) -> None:
     """One round of one case: who begins changes from round to round."""
     pattern = runs.case.pattern
 

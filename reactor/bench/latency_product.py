@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import msgspec
 
 from reactor.bench.latency_exchange import bench_symbols
 from reactor.bench.latency_standin import READY_S, StandIn, away_from_standin, environment_of
+from reactor.compiled import SWITCH
 from reactor.errors import ConfigError
 
 PLAN: Final = """\
@@ -44,6 +45,8 @@ class Setup(msgspec.Struct, frozen=True):
         transport, loop, over: of its configuration.
         tls: whether it connects with TLS. `busy`: whether it polls without sleeping.
         rehearses: whether the order's way is kept warm.
+        interpreted: whether its compiled fast path is left out.
+        is_floor: the floor itself is in its place, looking without sleeping: what no product that polls can beat.
         bare: whether recording, metrics and the exchange-side stop are left out.
         symbols: how many positions it guards.
     """
@@ -54,6 +57,8 @@ class Setup(msgspec.Struct, frozen=True):
     over: Literal["ws_api", "rest"] = "ws_api"
     tls: bool = False
     busy: bool = False
+    interpreted: bool = False
+    is_floor: bool = False
     bare: bool = False
     rehearses: bool = True
     symbols: int = 1
@@ -88,7 +93,8 @@ class Product:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                env=environment_of(standin.certificate if setup.tls else None),
+                env=environment_of(standin.certificate if setup.tls else None)
+                | ({SWITCH: "0"} if setup.interpreted else {}),
             )
         self.pid = self._process.pid
         away_from_standin(self.pid)
@@ -125,9 +131,28 @@ class Product:
             self.stages = {row[0]: Stages(*row[1:]) for row in rows}
 
 
+class Measured(Protocol):
+    """What runs in the product's place; see `Product`."""
+
+    pid: int
+    stages: dict[str, Stages]
+
+
+class SpinningFloor:
+    """The floor in the product's place; it stamps nothing."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.stages: dict[str, Stages] = {}
+
+
 @contextlib.contextmanager
-def open_product(setup: Setup, standin: StandIn, folder: Path) -> Iterator[Product]:
+def open_product(setup: Setup, standin: StandIn, folder: Path) -> Iterator[Measured]:
     """A product that runs while it is used."""
+    if setup.is_floor:
+        with standin.spinning_floor() as pid:
+            yield SpinningFloor(pid)
+        return
     product = Product(setup, standin, folder)
     try:
         product.until_ready(standin, setup)

@@ -207,6 +207,18 @@ class StandIn:
             self.until_connected(0b11000)
         return floor.pid
 
+    @contextlib.contextmanager
+    def spinning_floor(self) -> Iterator[int]:
+        """The floor without sleep, in the product's place, while it is used: its process."""
+        command = [str(self._floor_program), str(self.port), "BTCUSDT", LEVEL, KEY, SECRET, "spin"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as floor:  # noqa: S603 - compiled by us
+            try:
+                away_from_standin(floor.pid)
+                self.until_connected(0b101)
+                yield floor.pid
+            finally:
+                floor.kill()
+
     def connected(self) -> int:
         """What is connected: market 1, private 2, orders 4, the floor's 8 and 16, the counter 32.
 

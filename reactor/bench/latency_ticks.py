@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from reactor.bench.latency_product import Product, Setup, open_product
+from reactor.bench.latency_product import Measured, Setup, open_product
 from reactor.bench.latency_standin import StandIn, open_standin
 from reactor.bench.measure import percentile
 
@@ -84,7 +84,7 @@ def _ratio(ours: list[float], alone: list[float]) -> float:
 def _rounds(
     standin: StandIn,
     counter: "subprocess.Popen[str]",
-    product: Product,
+    product: Measured,
     ns: dict[str, list[float]],
     name: str,
     rounds: int,

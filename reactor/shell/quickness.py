@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from reactor.audit import Audit, AuditEvent, Started
 from reactor.config import Config
@@ -17,12 +17,19 @@ YOUNG_MAX: Final = 20_000
 some thousands, and should not be looked through while the next price waits."""
 
 
+class Practises(Protocol):
+    """The guard: practises an order that lies ready."""
+
+    def practise(self) -> None:
+        """Everything but sending it."""
+        ...
+
+
 async def stay_quick(
     config: Config,
     audit: Audit,
     gateway: Callable[[], Gateway | None],
-    *,
-    practise: Callable[[], None],
+    guard: Callable[[], Practises],
 ) -> None:
     """Waits until the process has started, then sees to it until cancelled.
 
@@ -30,7 +37,7 @@ async def stay_quick(
         config: of the session.
         audit: tells of the start.
         gateway: gives what sends, once it is there; None where nothing sends.
-        practise: practises an order that lies ready.
+        guard: gives what practises, once it is there.
     """
     loop = asyncio.get_running_loop()
     started = asyncio.Event()
@@ -45,7 +52,7 @@ async def stay_quick(
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_MAX, 20, 20)
-    busy = BusyPoll(loop, practise) if config.streams.busy_poll else None
+    busy = BusyPoll(loop, guard().practise) if config.streams.busy_poll else None
     try:
         sends = gateway()
         if sends is None:

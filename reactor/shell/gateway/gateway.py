@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
-from reactor import compiled
 from reactor.audit import Audit
 from reactor.binance.failures import Reaction
 from reactor.binance.filters import SymbolFilters
@@ -111,18 +110,7 @@ class Gateway:
             clock=clock,
             tasks=self._tasks,
         )
-        # The same as `fire`, for who has it in machine code.
-        self.trigger = (
-            None
-            if compiled.hot is None
-            else compiled.hot.Trigger(
-                hedge=hedge,
-                contracts=contracts,
-                fired=self._sender.fired,
-                socket=socket,
-                clock=clock,
-            )
-        )
+        self.trigger = self._sender.trigger(hedge=hedge, contracts=contracts)
         self._mender = Mender(
             rest=rest,
             inbox=inbox,

@@ -1,13 +1,15 @@
 """Requests on their way: over the socket in this turn, over REST in a task; who waits for which answer."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 import msgspec
 
+from reactor import compiled
 from reactor.audit import Audit, OrderSent
 from reactor.binance.failures import Reaction
+from reactor.binance.filters import SymbolFilters
 from reactor.clock import Clock
 from reactor.config import OrdersConfig
 from reactor.errors import BudgetExhausted, InvariantError, RestFailed, RestNotSent
@@ -178,6 +180,26 @@ class Sender:
             return False
         self.fired[aim.identity] = Fired(aim, decided_ns=decided_ns, sent_ns=self._clock.now_ns())
         return True
+
+    def trigger(
+        self, *, hedge: Callable[[], bool], contracts: Mapping[str, SymbolFilters]
+    ) -> object:
+        """What fires as `Gateway.fire` does, in machine code; None where that is not there.
+
+        Args:
+            hedge: whether the account is in hedge mode, now.
+            contracts: each symbol's rules as far as known.
+        """
+        if compiled.hot is None:
+            return None
+        trigger: object = compiled.hot.Trigger(
+            hedge=hedge,
+            contracts=contracts,
+            fired=self.fired,
+            socket=self._socket,
+            clock=self._clock,
+        )
+        return trigger
 
     def _claim(self, request: Request) -> Fired | None:
         """What left for this request already.
