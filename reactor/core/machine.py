@@ -8,7 +8,7 @@ ladder, harvest; then break-even, ratchet, trailing. Each computes from the plai
 and comes here only with a tick outside; a naive machine that looks at every rule on every tick decides
 the same, and a property test says so.
 
-Three laws stand above the rules. The stop only improves within an epoch (`_move_stop` asserts it; only
+Three laws stand above the rules. The stop only improves within an epoch (`Stop.improve` sees to it; only
 an operator's `set_stop` may loosen it). A recomputation never closes: a level that would land at or
 through the price is held back until the price is beyond it. Only price and clock close.
 """
@@ -25,6 +25,9 @@ from reactor.core.exact import divide, floor_to, multiply, subtract
 from reactor.core.lifecycle import Event
 from reactor.core.plan import Plan
 from reactor.core.trailing import just_above
+
+TRAILING_STOP = StopKind.TRAILING_STOP
+"""Asked of the enumeration, it costs as much as a rule does."""
 
 
 class Machine(Epoch):
@@ -165,12 +168,15 @@ class Machine(Epoch):
         """
         x = self._see_tick(price, double, tick)
         self._x_is_short = True
-        if self.trailing.peak is None:
+        trailing = self.trailing
+        if trailing.peak is None:
             moved = self._trail(x)
-        else:
+        elif not trailing.raise_peak(x, nextafter(self._x_double, inf)):
             # Without a new peak there is no better stop: one that waits for its price bounds `arm_trail`.
-            above = nextafter(self._x_double, inf)
-            moved = self.trailing.raise_peak(x, above) and self._follow_peak(x)
+            return None
+        else:
+            candidate = trailing.candidate(self.atr)
+            moved = candidate is not None and self.stop.improve(candidate, TRAILING_STOP, x)
         return self._stop_moved(t_ns) if moved else None
 
     def _see_tick(self, price: Decimal, double: float, tick: int) -> Decimal:
@@ -254,7 +260,7 @@ class Machine(Epoch):
             if break_even is not None:
                 self.stop.improve(break_even, StopKind.BREAK_EVEN, x)
             for ratchet in self.ratchet_xs():
-                self.stop.improve(ratchet, StopKind.TRAILING_STOP, x)
+                self.stop.improve(ratchet, TRAILING_STOP, x)
             self._trail(x)
         if self.stop.x != before:
             out.append(self._stop_moved(t_ns))
@@ -269,12 +275,8 @@ class Machine(Epoch):
             r=self.r,
             rungs_taken=len(self.ladder.taken),
         )
-        return self._follow_peak(x)
-
-    def _follow_peak(self, x: Decimal) -> bool:
-        """Moves the stop behind the peak; answers whether it moved."""
         candidate = self.trailing.candidate(self.atr)
-        return candidate is not None and self.stop.improve(candidate, StopKind.TRAILING_STOP, x)
+        return candidate is not None and self.stop.improve(candidate, TRAILING_STOP, x)
 
     # The clock, candles, the position ---------------------------------------------------------
 
@@ -401,7 +403,7 @@ class Machine(Epoch):
         candidate = self.trailing.candidate(self.atr)
         if candidate is None or not self.stop.would_improve(candidate):
             return
-        if self.stop.improve(candidate, StopKind.TRAILING_STOP, price):
+        if self.stop.improve(candidate, TRAILING_STOP, price):
             out.append(self._stop_moved(t_ns))
         else:
             out.append(self._held("stop", candidate, t_ns=t_ns))
@@ -465,7 +467,7 @@ class Machine(Epoch):
             out.append(self._held("stop", candidate, t_ns=t_ns))
         trail = self.trailing.candidate(self.atr)
         if trail is not None and not self.paused:
-            moved |= self.stop.improve(trail, StopKind.TRAILING_STOP, self.x)
+            moved |= self.stop.improve(trail, TRAILING_STOP, self.x)
         if moved:
             out.append(self._stop_moved(t_ns))
 

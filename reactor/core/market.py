@@ -286,14 +286,18 @@ class Market(TickBounds):
 
     def skip(self, count: int, text: str, last_id: int, t_event_ms: int, t_recv_ns: int) -> None:
         """Counts quiet ticks that were not visited one by one; the last of them had this text."""
+        self.pass_by(count, last_id)
+        self.text = text
+        self.t_event_ms = t_event_ms
+        self.t_recv_ns = t_recv_ns
+
+    def pass_by(self, count: int, last_id: int) -> None:
+        """Counts quiet ticks behind which another follows at once, up to this id."""
         self.ticks += count
         if self.source == "last" and not self.aggregated:
             self.trade_id = last_id
         else:
             self.last_id = last_id
-        self.text = text
-        self.t_event_ms = t_event_ms
-        self.t_recv_ns = t_recv_ns
 
     def trail(self, text: str, value: float, t_event_ms: int, t_recv_ns: int) -> list[StopMoved]:
         """Takes a tick between the trail bounds that counts, and arms again what it moved.

@@ -1,6 +1,6 @@
 """The stop: the one level, on the gain axis, at which the whole remaining position is closed.
 
-Within an epoch it only improves; `improve` asserts it. An improvement must be strictly better than the stop
+Within an epoch it only improves: `improve` moves it nowhere else. An improvement must be strictly better than the stop
 stands and strictly before the price: no rule places a stop at or through it. What a recomputation wants and
 may not have is held back until the price is beyond. Only `set_by_hand` loosens, and from then on rules take
 over again beyond where the stop stood before, not below it.
@@ -53,12 +53,17 @@ class Stop:
             kind: what the stop is called there.
             price: the current price on the gain axis; None before any tick, when nothing is in the way.
         """
-        standing = self.x if self._overruled is None else self._overruled
-        if candidate <= standing or (price is not None and candidate >= price):
+        overruled = self._overruled
+        if (
+            candidate <= self.x
+            or (overruled is not None and candidate <= overruled)
+            or (price is not None and candidate >= price)
+        ):
             return False
-        assert candidate > self.x
         self._overruled = None
-        self._put(candidate, kind)
+        self.x = candidate
+        self.double = nearest(candidate)
+        self.kind = kind
         return True
 
     def hold(self, candidate: Decimal) -> bool:

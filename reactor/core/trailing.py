@@ -74,7 +74,10 @@ class Trailing:
         peak = self.peak
         if peak is None:
             return None
-        distance = self.distance(peak, atr)
+        if self._multiple is None and self._pct is not None:
+            distance: Decimal | None = multiply(self._pct, peak.copy_abs())
+        else:
+            distance = self.distance(peak, atr)
         if distance is None:
             return None
         candidate = subtract(peak, distance)

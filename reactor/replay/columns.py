@@ -12,7 +12,7 @@ visit is found without looking at the ticks again.
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -46,25 +46,23 @@ FEW = 16
 """Ticks of which a loop finds the extremes sooner than numpy does."""
 
 
-class _Records:
-    """The records among some prices: each above all before it."""
+class _Records(NamedTuple):
+    """The records among some prices: each above all before it. The first price is one.
 
-    def __init__(self, prices: "NDArray[np.float64]") -> None:
-        """Finds them; the first price is one."""
-        highest = np.maximum.accumulate(prices)
-        rows = (highest[1:] > highest[:-1]).nonzero()[0]
-        rows += 1
-        self._highest: memoryview[float] = memoryview(highest)  # type: ignore[arg-type] # numpy's stubs
-        self._rows: list[int] = [0, *rows.tolist(), len(prices)]
-        self._values: list[float] = [highest[0], *highest[rows].tolist()]
+    Attributes:
+        rows: where they are, and at the end how many prices there are.
+        prices: the records, rising.
+    """
 
-    def first(self, start: int, bound: float) -> int:
-        """The first row from `start` on whose price is at or above a bound; the number of prices if none is.
+    rows: list[int]
+    prices: list[float]
 
-        -1 where one before `start` is: then the first from there on need not be a record.
-        """
-        row = self._rows[bisect_left(self._values, bound)]
-        return row if row >= start or self._highest[start - 1] < bound else -1
+
+def _records(prices: "NDArray[np.float64]") -> _Records:
+    highest = np.maximum.accumulate(prices)
+    rows = (highest[1:] > highest[:-1]).nonzero()[0]
+    rows += 1
+    return _Records([0, *rows.tolist(), len(prices)], [float(prices[0]), *prices[rows].tolist()])
 
 
 class _Stretch:
@@ -76,31 +74,31 @@ class _Stretch:
         """Takes the ticks from `start` up to `stop`."""
         self.start, self.stop = start, stop
         self._prices = prices[start:stop]
-        self._lowest = float(self._prices.min())
-        self._highest = float(self._prices.max())
+        self._lowest = float(np.minimum.reduce(self._prices))
+        self._highest = float(np.maximum.reduce(self._prices))
         self._rising: _Records | None = None
         self._falling: _Records | None = None
 
     def first_outside(self, start: int, low: float, high: float) -> int:
         """The first index from `start` on whose price is not strictly between; `stop` if none is.
 
-        -1 where it cannot tell.
+        -1 where it cannot tell: `start` lies elsewhere, or a price before it is not between, so that the first
+        from there on need not be a record.
         """
-        start -= self.start
-        if start < 0:
+        if not self.start <= start < self.stop:
             return -1
-        found = end = self.stop - self.start
-        if start >= end:
-            return -1
+        found = self.stop
         if self._highest >= high:
-            if self._rising is None:
-                self._rising = _Records(self._prices)
-            found = self._rising.first(start, high)
+            rising = self._rising
+            if rising is None:
+                rising = self._rising = _records(self._prices)
+            found = self.start + rising.rows[bisect_left(rising.prices, high)]
         if self._lowest <= low:
-            if self._falling is None:
-                self._falling = _Records(-self._prices)
-            found = min(found, self._falling.first(start, -low))
-        return found if found < 0 else self.start + found
+            falling = self._falling
+            if falling is None:
+                falling = self._falling = _records(-self._prices)
+            found = min(found, self.start + falling.rows[bisect_left(falling.prices, -low)])
+        return found if found >= start else -1
 
 
 class Search:
@@ -110,18 +108,15 @@ class Search:
         self.ticks = ticks
         prices = self._prices = ticks.prices
         self._stretch: _Stretch | None = None
-        whole = len(prices) // BLOCK
-        blocks = prices[: whole * BLOCK].reshape(-1, BLOCK)
         # The last block need not be a whole one.
-        self._lowest = np.empty(-(-len(prices) // BLOCK))
-        self._highest = np.empty(len(self._lowest))
-        for at in range(0, whole, CHUNK):
-            chunk = blocks[at : at + CHUNK]
-            chunk.min(axis=1, out=self._lowest[at : min(at + CHUNK, whole)])
-            chunk.max(axis=1, out=self._highest[at : min(at + CHUNK, whole)])
-        if whole < len(self._lowest):
-            rest = prices[whole * BLOCK :]
-            self._lowest[whole], self._highest[whole] = rest.min(), rest.max()
+        starts = np.arange(0, len(prices), BLOCK)
+        self._lowest = np.empty(len(starts))
+        self._highest = np.empty(len(starts))
+        for at in range(0, len(starts), CHUNK):
+            chunk = prices[at * BLOCK : (at + CHUNK) * BLOCK]
+            blocks = starts[: min(CHUNK, len(starts) - at)]
+            np.minimum.reduceat(chunk, blocks, out=self._lowest[at : at + CHUNK])
+            np.maximum.reduceat(chunk, blocks, out=self._highest[at : at + CHUNK])
 
     def refusal(self) -> str | None:
         """Why these ticks cannot be jumped over; None when they can."""
@@ -130,7 +125,8 @@ class Search:
         if not len(self._prices):
             return "there is no tick"
         # A price that is no number makes both comparisons false.
-        if not (self._lowest.min() >= PRICE_FLOOR and self._highest.max() <= PRICE_CEILING):
+        lowest, highest = np.minimum.reduce(self._lowest), np.maximum.reduce(self._highest)
+        if not (lowest >= PRICE_FLOOR and highest <= PRICE_CEILING):
             return f"some prices are no numbers from {PRICE_MIN} to {PRICE_MAX}"
         t_ns = self.ticks.t_ns
         step = CHUNK * BLOCK
@@ -304,30 +300,48 @@ def crossings(
     times: memoryview[int] = memoryview(ticks.t_ns)  # type: ignore[arg-type] # do not know it
     instants = _Instants(ticks)
     stamps, first_outside = instants.stamps, search.first_outside
+    has_stamps = ticks.ids is not None
     count = len(prices) if stop is None else stop
-    instant = instant_ns = instant_ms = 0
-    at = start
+
+    def skip(first: int, at: int) -> None:
+        last = at - 1
+        tick_id, t_event_ms = stamps(last, times[last])
+        market.skip(at - first, repr(prices[last]), tick_id, t_event_ms, times[last])
+
+    instant = 0
+    first = at = start
     while at < count:
-        t_ns = times[at]
-        tick_id, t_event_ms = stamps(at, t_ns)
-        decisions = call(symbol, repr(prices[at]), tick_id, t_event_ms, t_ns)
+        # The ticks from `first` on were passed, and the one at `at` is visited.
+        price, t_ns = prices[at], times[at]
+        tick_id, t_event_ms = stamps(at, t_ns) if has_stamps else (at + 1, t_ns // MS_NS)
+        text = repr(price)
+        decisions: Sequence[Decision]
+        if (
+            market.trail_low < price < market.trail_high
+            and at < instant
+            and tick_id < market.id_end
+            and market.since_ms <= t_event_ms < market.until_ms
+            and len(text) < 17
+        ):
+            # As the engine would answer, which asks the same. No due time changes, and no candle ends.
+            market.pass_by(at - first, tick_id)
+            decisions = market.trail(text, price, t_event_ms, t_ns)
+        else:
+            if first < at:
+                skip(first, at)
+            decisions = call(symbol, text, tick_id, t_event_ms, t_ns)
+            instant = min(instants.first(engine.due_ns, _candles_end_ms(market)), count)
         at += 1
+        first = at
         if decisions and take(decisions):
             return at
-        due_ns, end_ms = engine.due_ns, _candles_end_ms(market) if series else NEVER_MS
-        if due_ns != instant_ns or end_ms != instant_ms:
-            instant_ns, instant_ms = due_ns, end_ms
-            instant = min(instants.first(due_ns, end_ms), count)
         low, high = market.calm_low, market.calm_high
         if at < instant and low < prices[at] < high:
-            first = at
             at = first_outside(at + 1, instant, low, high)
             if series:
                 _stretch(market, ticks.prices[first:at])
-            last = at - 1
-            t_ns = times[last]
-            tick_id, t_event_ms = stamps(last, t_ns)
-            market.skip(at - first, repr(prices[last]), tick_id, t_event_ms, t_ns)
+    if first < at:
+        skip(first, at)
     return count
 
 
@@ -344,6 +358,8 @@ class _Instants:
 
     def __init__(self, ticks: TickFile) -> None:
         self._t_ns, self._t_event_ms = ticks.t_ns, ticks.t_event_ms
+        self._due_ns = self._end_ms = -1
+        self._row = 0
         self._events: memoryview[int] | None = None
         self._ids: memoryview[int] | None = None
         if ticks.t_event_ms is not None and ticks.ids is not None:
@@ -358,11 +374,16 @@ class _Instants:
 
     def first(self, due_ns: int, end_ms: int) -> int:
         """The first row at or after either instant."""
+        if due_ns == self._due_ns and end_ms == self._end_ms:
+            return self._row
+        self._due_ns, self._end_ms = due_ns, end_ms
         if self._t_event_ms is None:
             due_ns = min(due_ns, end_ms * MS_NS, NEVER_NS)
-            return int(np.searchsorted(self._t_ns, due_ns, side="left"))
-        due = np.searchsorted(self._t_ns, min(due_ns, NEVER_NS), side="left")
-        return min(int(due), int(np.searchsorted(self._t_event_ms, end_ms, side="left")))
+            self._row = int(self._t_ns.searchsorted(due_ns))
+        else:
+            due = int(self._t_ns.searchsorted(min(due_ns, NEVER_NS)))
+            self._row = min(due, int(self._t_event_ms.searchsorted(end_ms)))
+        return self._row
 
 
 def _stretch(market: Market, passed: "NDArray[np.float64]") -> None:

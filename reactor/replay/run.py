@@ -130,6 +130,9 @@ def _tick_session(
     if options.verify:
         raise ConfigError("--verify compares recorded orders; a file of plain ticks has none")
     ticks = read_tick_file(paths[0])
+    # Numpy is needed here alone; and like reading the file, loading it is no part of the time that a play takes.
+    from reactor.replay import columns  # noqa: PLC0415
+
     if not ticks.has_times:
         note(f"{paths[0].name} has no column of times that is known: ticks count as 1 ms apart")
     # Its price is the trigger price, whatever source the plan would watch.
@@ -139,32 +142,20 @@ def _tick_session(
         for damage in ticks.damage:
             session.pump.damaged(damage.line, damage.reason)
         session.pump.skipped += ticks.damage_count - len(ticks.damage)
-        _play_ticks(session, symbol, ticks, options, note)
+        if options.engine == "walk" or options.speed > 0:
+            columns.walk(session, symbol, ticks, speed=options.speed)
+        else:
+            search = columns.Search(ticks)
+            refusal = search.refusal()
+            if refusal is None:
+                columns.jump(session, symbol, search)
+            else:
+                note(f"walking tick by tick: {refusal}")
+                columns.walk(session, symbol, ticks)
         if picture is not None:
             _tell_prices(picture, symbol, ticks)
 
     return session, play
-
-
-def _play_ticks(
-    session: Session,
-    symbol: str,
-    ticks: TickFile,
-    options: ReplayOptions,
-    note: Callable[[str], None],
-) -> None:
-    from reactor.replay import columns  # noqa: PLC0415 - numpy is only needed here
-
-    if options.engine == "walk" or options.speed > 0:
-        columns.walk(session, symbol, ticks, speed=options.speed)
-        return
-    search = columns.Search(ticks)
-    refusal = search.refusal()
-    if refusal is None:
-        columns.jump(session, symbol, search)
-    else:
-        note(f"walking tick by tick: {refusal}")
-        columns.walk(session, symbol, ticks)
 
 
 def _tell_prices(picture: Report, symbol: str, ticks: TickFile) -> None:
