@@ -369,7 +369,7 @@ cdef bint _is_enveloped(const char* text, Py_ssize_t size) noexcept nogil:
     return size > 9 and memcmp(text, b'{"stream"', 9) == 0
 
 
-cdef Py_ssize_t _text_frame(const char** p, const char* end) noexcept nogil:
+cdef Py_ssize_t _text_frame(const char** p, const char* end, Py_ssize_t size_max) noexcept nogil:
     """Steps over a whole, unmasked WebSocket frame (RFC 6455 §5.2) with a text of prices.
 
     Returns:
@@ -390,6 +390,8 @@ cdef Py_ssize_t _text_frame(const char** p, const char* end) noexcept nogil:
         if size < 126:
             return -1
     elif size > 126:
+        return -1
+    if size > size_max:
         return -1
     if there < begin + size:
         return 0
@@ -674,17 +676,20 @@ cdef class Lookout:
                 shot._practise(t_ns)
         return 0
 
-    cdef int look_ahead(self, const char* at, Py_ssize_t size, Py_ssize_t behind) except -1:
+    cdef int look_ahead(self, const char* at, Py_ssize_t size, Py_ssize_t behind, Py_ssize_t size_max) except -1:
         """Looks at a frame, and at those which the same read brought behind it: before any of them is handed on.
+
+        It ends before anything that is no plain text of prices. picows reads one frame ahead and drops the one before a
+        frame that breaks the protocol: so that one is left out, too, and is looked at when it comes.
 
         Args:
             at: the first frame's text.
             size: of it, bytes.
             behind: how many bytes of the same read follow it.
+            size_max: of a frame that the socket takes.
 
         Returns:
-            How many frames were looked at; 0 where one of those behind is not a plain text of prices, so that each has to
-            be looked at when it comes.
+            How many frames were looked at; 0 where not even one was.
         """
         cdef const char* p = at + size
         cdef const char* end = p + behind
@@ -695,13 +700,14 @@ cdef class Lookout:
         if self.is_stopping:
             return 0
         while p < end:
-            length = _text_frame(&p, end)
+            length = _text_frame(&p, end, size_max)
             if length == -1:
-                return 0
+                count -= 1
+                break
             if length == 0:
                 break  # the rest of it is still to come
             count += 1
-        if count == 1:
+        if count < 2:
             return 0
         t_ns = self._now()
         p = at
@@ -710,7 +716,7 @@ cdef class Lookout:
             self._look(self._shot_of(&frame), &frame, t_ns, True)
             p += size
             if number < count - 1:
-                size = _text_frame(&p, end)
+                size = _text_frame(&p, end, size_max)
                 p -= size
         return count
 
@@ -875,20 +881,23 @@ cdef class FrameListener(WSListener):
     cdef object _connection, _route
     # How many of the frames that come now were looked at, when the first of their read came.
     cdef int _looked_ahead
+    cdef Py_ssize_t _size_max
 
-    def look_with(self, connection, route, give):
+    def look_with(self, connection, route, give, Py_ssize_t size_max):
         """Has prices go straight to a lookout: where `give`, which takes them, is one's method.
 
         Args:
             connection: counts them: its `delivered`.
             route: of its socket.
             give: what takes a frame of this route.
+            size_max: of a frame that the socket takes, bytes.
         """
         lookout = getattr(give, "__self__", None)
         if type(lookout) is Lookout:
             self._lookout = lookout
             self._connection = connection
             self._route = route
+            self._size_max = size_max
 
     def look_no_more(self):
         """The handler hears nothing any more."""
@@ -911,7 +920,7 @@ cdef class FrameListener(WSListener):
                     return
                 if not self._looked_ahead and self.more:
                     self._looked_ahead = self._lookout.look_ahead(
-                        frame.payload_ptr, frame.payload_size, frame.tail_size
+                        frame.payload_ptr, frame.payload_size, frame.tail_size, self._size_max
                     )
                 message = frame.get_payload_as_bytes()
                 self._connection.delivered += 1

@@ -18,7 +18,7 @@ class FrameListener(WSListener):
     _fault: Any
     _take_other: Any
 
-    def look_with(self, connection: object, route: str, give: object) -> None:
+    def look_with(self, connection: object, route: str, give: object, size_max: int) -> None:
         """Would have prices go straight to a compiled lookout; they go by `on_message` here."""
 
     def look_no_more(self) -> None:

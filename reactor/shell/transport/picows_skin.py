@@ -58,7 +58,7 @@ class PicowsSocket(FrameListener, Line):
         self._picows: WSTransport | None = None
         Line.__init__(self, handler, options)
         if isinstance(handler, PriceHandler):
-            self.look_with(handler, handler.route, handler.give)
+            self.look_with(handler, handler.route, handler.give, options.message_bytes_max)
         self._asked: asyncio.Task[None] | None = None
 
     # What picows calls
