@@ -721,9 +721,9 @@ cdef class Lookout:
         return count
 
     cdef int queue(self, object route, bytes message, bint more) except -1:
-        """Takes a frame that was looked at ahead."""
+        """Takes a frame that was looked at ahead: it had been received then."""
         if not self.is_stopping:
-            self._queue(route, message, self._now(), more)
+            self._queue(route, message, self.last_ns, more)
         return 0
 
     cdef int _queue(self, object route, bytes message, long long t_ns, bint more) except -1:
