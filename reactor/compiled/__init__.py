@@ -6,6 +6,7 @@ are used where it is missing: without a C compiler at installation, with another
 """
 
 import hashlib
+import importlib.util
 import os
 from pathlib import Path
 from types import ModuleType
@@ -20,17 +21,15 @@ SWITCH: Final = "REACTOR_COMPILED"
 def _load() -> tuple[ModuleType | None, str]:
     if os.environ.get(SWITCH) == "0":
         return None, f"switched off by {SWITCH}=0"
-    try:
-        from reactor.compiled import _hot  # noqa: PLC0415 - may be absent
-    except ImportError as error:
-        missing = getattr(error, "name", None) == "reactor.compiled._hot" or "_hot" in str(error)
+    if importlib.util.find_spec(f"{__name__}._hot") is None:
         return None, (
             "it was not compiled when the package was installed: a C compiler is needed then"
-            if missing
-            else f"it cannot be loaded: {error}"
         )
+    try:
+        from reactor.compiled import _hot  # noqa: PLC0415 - may be absent
     except Exception as error:  # noqa: BLE001 - what was compiled against something else may fail in any way
-        return None, f"it cannot be loaded: {type(error).__name__}: {error}"
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        return None, f"it cannot be loaded: {why}"
     if picows_version != _hot.PICOWS:
         return None, (
             f"it was compiled with picows {_hot.PICOWS}, and {picows_version} is here: install the package again"

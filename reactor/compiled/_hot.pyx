@@ -18,6 +18,7 @@ from libc.string cimport memcmp
 from libc.time cimport time_t
 from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
 
+from time import get_clock_info
 from types import MemberDescriptorType
 
 from reactor.binance.market_messages import (
@@ -36,7 +37,12 @@ from reactor.core.orders import Orders
 from reactor.core.stop import Stop
 from reactor.errors import DecodeError, InvariantError
 from reactor.shell.gateway.aiming import Aim, Fired
-from reactor.shell.lookout import NEVER_NS as _NEVER_NS, PRACTISED_EVERY_NS as _PRACTISED_EVERY_NS, decode
+from reactor.shell.lookout import (
+    DECIDED_WITHIN_NS as _DECIDED_WITHIN_NS,
+    NEVER_NS as _NEVER_NS,
+    PRACTISED_EVERY_NS as _PRACTISED_EVERY_NS,
+    decode,
+)
 from reactor.shell.shots import SHORT_CHARS_MAX, levels_of
 
 
@@ -59,6 +65,8 @@ cdef extern from "time.h" nogil:
 
 cdef long long NEVER_NS = _NEVER_NS
 cdef long long PRACTISED_EVERY_NS = _PRACTISED_EVERY_NS
+cdef long long DECIDED_WITHIN_NS = _DECIDED_WITHIN_NS
+cdef bint IS_CLOCK_POSIX = get_clock_info("monotonic").implementation == "clock_gettime(CLOCK_MONOTONIC)"
 cdef tuple NO_PRICE = (*FAULTS, DecodeError)
 cdef Py_ssize_t PRICE_CHARS_MAX = SHORT_CHARS_MAX
 
@@ -118,10 +126,9 @@ cdef object WATCHING = State.WATCHING
 # Reading a frame ------------------------------------------------------------------------------------
 
 cdef enum Kind:
-    UNREAD  # not of the plain form, or of no kind that is known here
+    UNREAD  # not of the plain form, or of no kind that is read here
     AGG_TRADE
     MARK_PRICE
-    TRADE
     BOOK
 
 
@@ -347,8 +354,6 @@ cdef void read_frame(const char* p, Py_ssize_t size, Frame* frame) noexcept nogi
             and _is_whole_or_absent(&fields[TIME])
         ):
             frame.kind = BOOK
-    elif _is(&fields[E_KIND], b"trade", 5):
-        frame.kind = TRADE
 
 
 def read(bytes message not None):
@@ -359,8 +364,8 @@ def read(bytes message not None):
     if frame.kind == UNREAD:
         return None
     symbol = frame.symbol[: frame.symbol_size].decode()
-    if frame.kind == BOOK or frame.kind == TRADE:
-        return ("book" if frame.kind == BOOK else "trade", symbol, None, None, None, bool(frame.is_usdm))
+    if frame.kind == BOOK:
+        return ("book", symbol, None, None, None, bool(frame.is_usdm))
     kind = "last" if frame.kind == AGG_TRADE else "mark"
     return (kind, symbol, frame.price, frame.id, frame.t_event_ms, bool(frame.is_usdm))
 
@@ -410,7 +415,7 @@ cdef class Clock:
 
     def __init__(self, clock):
         self._offset_ns, self._ticking_ns = parts_of(clock)
-        self._is_systems = type(clock) is SystemClock
+        self._is_systems = IS_CLOCK_POSIX and type(clock) is SystemClock
 
     cdef long long now(self) except -1:
         cdef timespec at
@@ -569,6 +574,8 @@ cdef class Trigger:
     cdef bint pull(self, object aim, long long now_ns, bint is_practice) except -1:
         cdef object live, socket, decided_ns, sent_ns
         cdef object frame = _slot(aim, AIM_FRAME)
+        cdef FrameListener listener
+        cdef WSTransport picows
         if (
             self._hedge() is not _slot(aim, AIM_HEDGE)
             or self._contracts.get(_slot(aim, AIM_SYMBOL)) is not _slot(aim, AIM_FILTERS)
@@ -584,21 +591,26 @@ cdef class Trigger:
             return False
         decided_ns = self._clock.now()
         if isinstance(socket, FrameListener):
-            if not (<FrameListener>socket)._open or not frame or is_practice:
+            listener = socket
+            picows = listener._picows
+            # Where picows has said a farewell of its own, it drops what is sent.
+            if not listener._open or picows is None or picows.is_close_frame_sent or not frame or is_practice:
                 return False
-            (<FrameListener>socket)._picows.send(WSMsgType.TEXT, frame)
+            picows.send(WSMsgType.TEXT, frame)
             sent_ns = self._clock.now()
             if not socket.is_within_bounds():
                 return False
         else:
+            if not socket.is_open:
+                return False
             if is_practice:
                 socket.prepare(frame)
                 return False
             if not socket.send(frame):
                 return False
             sent_ns = self._clock.now()
-        live.asked(frame)
         self._fired[_slot(aim, AIM_IDENTITY)] = Fired(aim, decided_ns=decided_ns, sent_ns=sent_ns)
+        live.asked(frame)
         return True
 
 
@@ -756,7 +768,7 @@ cdef class Lookout:
                 return self._fire(shot, frame, t_ns)
             if waits:
                 self._pass(shot, frame)
-        elif waits and (frame.kind == UNREAD or frame.kind == TRADE):
+        elif waits and frame.kind == UNREAD:
             # It may hold a price of any symbol, or of one whose aggregated trades come behind it.
             for shots in (self._last, self._mark):
                 for each in (<dict>shots).values():
@@ -780,7 +792,7 @@ cdef class Lookout:
         try:
             has_left = (
                 frame.is_usdm
-                and t_ns < self.timer_ns
+                and t_ns < self.timer_ns - DECIDED_WITHIN_NS
                 and not self.is_inside
                 and not PyDict_Size(self.faulted)
                 and frame.id > shot.passed
@@ -905,6 +917,8 @@ cdef class FrameListener(WSListener):
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
         cdef bytes message
+        # Held here: whoever takes a price may have the socket muted by it.
+        cdef Lookout lookout = self._lookout
         self._heard = True
         if (
             frame.msg_type == WSMsgType.TEXT
@@ -915,20 +929,20 @@ cdef class FrameListener(WSListener):
         ):
             self.more = not frame.last_in_buffer
             try:
-                if self._lookout is None or not _is_enveloped(frame.payload_ptr, frame.payload_size):
+                if lookout is None or not _is_enveloped(frame.payload_ptr, frame.payload_size):
                     self._on_message(frame.get_payload_as_bytes())
                     return
-                if not self._looked_ahead and self.more:
-                    self._looked_ahead = self._lookout.look_ahead(
-                        frame.payload_ptr, frame.payload_size, frame.tail_size, self._size_max
-                    )
                 message = frame.get_payload_as_bytes()
                 self._connection.delivered += 1
+                if not self._looked_ahead and self.more:
+                    self._looked_ahead = lookout.look_ahead(
+                        frame.payload_ptr, frame.payload_size, frame.tail_size, self._size_max
+                    )
                 if self._looked_ahead:
                     self._looked_ahead -= 1
-                    self._lookout.queue(self._route, message, self.more)
+                    lookout.queue(self._route, message, self.more)
                 else:
-                    self._lookout.take(self._route, message, self.more)
+                    lookout.take(self._route, message, self.more)
             except Exception as error:
                 self._fault(error)
             return

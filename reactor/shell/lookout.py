@@ -36,6 +36,10 @@ NEVER_NS: Final = 1 << 62
 PRACTISED_EVERY_NS: Final = 1_000_000
 """How often, at most, a ready order is practised; once with every price that comes later than that."""
 
+DECIDED_WITHIN_NS: Final = 50_000_000
+"""No order leaves ahead where something is due sooner. Frames before its own are decided on first, and what they lead to
+takes time; by then a timer may have changed what its own means."""
+
 
 class Host(Protocol):
     """What a lookout hands on: the guard."""
@@ -166,8 +170,9 @@ class Lookout:
         elif kind is MarkPrice:
             shot, tick_id, t_event_ms = self._mark.get(frame.s), frame.E, frame.E
         if shot is not None:
-            p = frame.p
-            if (p < shot.text) is shot.is_long or p == shot.text:
+            # Texts of one length compare like numbers; of the others the shot finds out.
+            p, level = frame.p, shot.text
+            if (p < level) is shot.is_long or p == level or len(p) != len(level):
                 if self._fire(shot, frame, tick_id, t_event_ms, t_ns):
                     more = True
             elif more or undecided:
@@ -236,7 +241,7 @@ class Lookout:
         try:
             has_left = (
                 frame.st == 1
-                and t_ns < self.timer_ns
+                and t_ns < self.timer_ns - DECIDED_WITHIN_NS
                 and not self.is_inside
                 and not self.faulted
                 and tick_id > self._passed.get(shot, -1)

@@ -34,12 +34,14 @@ pct = 0.005
 
 
 class HandClock(Clock):
-    """Time that the test moves."""
+    """Time that the test moves; and that moves by `step_ns` whenever somebody asks for it."""
 
     def __init__(self) -> None:
         self.ns = START_NS
+        self.step_ns = 0
 
     def now_ns(self) -> int:
+        self.ns += self.step_ns
         return self.ns
 
 

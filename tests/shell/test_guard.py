@@ -13,6 +13,8 @@ from reactor.shell.inbox import Command, Link
 
 D = Decimal
 
+pytestmark = pytest.mark.usefixtures("written")
+
 
 async def guarded(**options: object) -> Room:
     room = Room(**options)  # type: ignore[arg-type] # the room's own

@@ -4,6 +4,7 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from guard_room import PLAN, Room
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,8 @@ from reactor.shell.inbox import Command
 from reactor.shell.shots import Shots
 
 D = Decimal
+
+pytestmark = pytest.mark.usefixtures("written")
 
 
 class Gun:
@@ -222,6 +225,30 @@ async def test_a_price_that_may_change_what_the_next_one_means_leaves_that_to_th
     assert gun.fired == []
     await turns()
     assert [exit_.symbol for exit_ in room.sender.exits] == ["BTCUSDT"]
+    assert room.alarms == []
+
+
+async def test_a_price_with_fewer_digits_than_the_stop_is_beyond_it_too() -> None:
+    room, gun = await armed(entry="1011")  # the stop lies at 1000.8
+    room.tick("999.9")
+    assert gun.fired == ["BTCUSDT"]
+    await turns()
+    assert [exit_.symbol for exit_ in room.sender.exits] == ["BTCUSDT"]
+    assert room.alarms == []
+
+
+@pytest.mark.parametrize(("before_s", "fired"), [(0.2, ["BTCUSDT"]), (0.03, [])])
+async def test_no_order_leaves_ahead_shortly_before_something_is_due(
+    before_s: float, fired: list[str]
+) -> None:
+    room, gun = await armed(plan=f"{PLAN}[time_stop]\nseconds = 5\n")
+    machine = room.guard.positions["BTCUSDT", "LONG"]
+    assert machine.time_stop_ns is not None
+    room.after((machine.time_stop_ns - room.clock.ns) / 1e9 - before_s)
+    room.tick("98.9")
+    assert gun.fired == fired
+    await turns()
+    assert [exit_.reasons for exit_ in room.sender.exits] == [("stop_loss",)]
     assert room.alarms == []
 
 

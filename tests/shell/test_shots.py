@@ -40,6 +40,8 @@ FILTERS = Filters(tick=Decimal("0.1"), step=Decimal("0.001"), min_quantity=Decim
 T_MS = 1_763_640_000_000
 SYMBOL = "BTCUSDT"
 
+pytestmark = pytest.mark.usefixtures("written")
+
 
 class Gun:
     """Remembers what was fired, and practises nothing."""

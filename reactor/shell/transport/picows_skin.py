@@ -160,7 +160,12 @@ class PicowsSocket(FrameListener, Line):
     # The wire
 
     def _write_wire(self, message: bytes) -> None:
-        if self._picows is not None:
+        if self._picows is None:
+            return
+        if self._picows.is_close_frame_sent:
+            # picows has found a broken rule and told the peer; nobody tells us, and it drops what is sent.
+            self._fail_as_told(self._picows)
+        else:
             self._picows.send(_TEXT, message)
 
     def prepare(self, message: bytes) -> None:

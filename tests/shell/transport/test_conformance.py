@@ -186,6 +186,36 @@ async def test_fragments_beyond_the_limit_end_it_while_joining(transport: Transp
     assert closes[0][0] == 1009
 
 
+@pytest.mark.usefixtures("quiet")
+async def test_nothing_is_said_to_have_left_once_a_broken_rule_was_answered(
+    transport: Transport,
+) -> None:
+    heard: list[tuple[int, bytes]] = []
+    answered = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.accept()
+        peer.send(frame(TEXT, b"first"))
+        assert (await peer.read())[1] == b"break it"
+        peer.send(frame(3, b"no such opcode"))
+        heard.append(await peer.read())
+        answered.set()
+        peer.end_tcp()
+
+    ear = Ear()
+    async with serving(script) as url:
+        line = await transport.connect(url, ear, options=QUIET)
+        await ear.heard(1)
+        line.send(b"break it")
+        await answered.wait()
+        # The farewell is with the peer; the connection may still be there.
+        assert not line.send(b"order")
+        assert not line.is_open
+        end = await ear.end()
+    assert [opcode for opcode, _ in heard] == [CLOSE]
+    assert end.code == 1002
+
+
 async def test_a_sent_message_is_on_the_wire_before_the_turn_is_over(transport: Transport) -> None:
     peers: list[Peer] = []
 
