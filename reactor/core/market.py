@@ -378,10 +378,14 @@ class Market(TickBounds):
 
     def _arm_candles(self) -> None:
         """Inside a forming candle's range a tick changes its close only, which is the last price."""
+        low, high = self.low, self.high
         for series in self.series.values():
             bottom, top = nextafter(series.low, -inf), nextafter(series.high, inf)
-            self.low, self.high = max(self.low, bottom), min(self.high, top)
-            self.ask_low, self.ask_high = max(self.ask_low, bottom), min(self.ask_high, top)
+            low = bottom if bottom > low else low
+            high = top if top < high else high
+            if self.source == "book":
+                self.ask_low, self.ask_high = max(self.ask_low, bottom), min(self.ask_high, top)
+        self.low, self.high = low, high
 
     def _arm_book(self) -> None:
         quote = self.quote()

@@ -12,7 +12,8 @@ visit is found without looking at the ticks again.
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -46,59 +47,33 @@ FEW = 16
 """Ticks of which a loop finds the extremes sooner than numpy does."""
 
 
-class _Records(NamedTuple):
-    """The records among some prices: each above all before it. The first price is one.
+class _Records:
+    """The records among some prices in a row: each above all before it. The first price is one.
 
-    Attributes:
-        rows: where they are, and at the end how many prices there are.
-        prices: the records, rising.
+    What is asked for is mostly the one behind the last that was found: so its place is kept.
     """
 
-    rows: list[int]
-    prices: list[float]
+    __slots__ = ("_place", "_prices", "_rows")
 
+    def __init__(self, prices: "NDArray[np.float64]", start: int) -> None:
+        """Finds them; the first price is that of row `start`."""
+        highest = np.maximum.accumulate(prices)
+        rows = (highest[1:] > highest[:-1]).nonzero()[0]
+        rows += 1
+        self._prices = [float(prices[0]), *prices[rows].tolist(), inf]
+        rows += start
+        self._rows = [start, *rows.tolist(), start + len(prices)]
+        self._place = 0
 
-def _records(prices: "NDArray[np.float64]") -> _Records:
-    highest = np.maximum.accumulate(prices)
-    rows = (highest[1:] > highest[:-1]).nonzero()[0]
-    rows += 1
-    return _Records([0, *rows.tolist(), len(prices)], [float(prices[0]), *prices[rows].tolist()])
-
-
-class _Stretch:
-    """Some ticks in a row, of which the records are found when they are first asked for."""
-
-    __slots__ = ("_falling", "_highest", "_lowest", "_prices", "_rising", "start", "stop")
-
-    def __init__(self, prices: "NDArray[np.float64]", start: int, stop: int) -> None:
-        """Takes the ticks from `start` up to `stop`."""
-        self.start, self.stop = start, stop
-        self._prices = prices[start:stop]
-        self._lowest = float(np.minimum.reduce(self._prices))
-        self._highest = float(np.maximum.reduce(self._prices))
-        self._rising: _Records | None = None
-        self._falling: _Records | None = None
-
-    def first_outside(self, start: int, low: float, high: float) -> int:
-        """The first index from `start` on whose price is not strictly between; `stop` if none is.
-
-        -1 where it cannot tell: `start` lies elsewhere, or a price before it is not between, so that the first
-        from there on need not be a record.
-        """
-        if not self.start <= start < self.stop:
-            return -1
-        found = self.stop
-        if self._highest >= high:
-            rising = self._rising
-            if rising is None:
-                rising = self._rising = _records(self._prices)
-            found = self.start + rising.rows[bisect_left(rising.prices, high)]
-        if self._lowest <= low:
-            falling = self._falling
-            if falling is None:
-                falling = self._falling = _records(-self._prices)
-            found = min(found, self.start + falling.rows[bisect_left(falling.prices, -low)])
-        return found if found >= start else -1
+    def first(self, bound: float) -> int:
+        """The row of the first price at or above a bound; the row behind the last price if none is."""
+        prices, place = self._prices, self._place
+        if place and prices[place - 1] >= bound:
+            place = bisect_left(prices, bound)
+        while prices[place] < bound:
+            place += 1
+        self._place = place
+        return self._rows[place]
 
 
 class Search:
@@ -107,7 +82,11 @@ class Search:
     def __init__(self, ticks: TickFile) -> None:
         self.ticks = ticks
         prices = self._prices = ticks.prices
-        self._stretch: _Stretch | None = None
+        # The stretch that was looked at last: its rows, its extremes, and its records once they are asked for.
+        self._start = self._end = 0
+        self._bottom, self._top = inf, -inf
+        self._rising: _Records | None = None
+        self._falling: _Records | None = None
         # The last block need not be a whole one.
         starts = np.arange(0, len(prices), BLOCK)
         self._lowest = np.empty(len(starts))
@@ -156,16 +135,19 @@ class Search:
 
     def first_outside(self, start: int, stop: int, low: float, high: float) -> int:
         """The first index in [start, stop) whose price is not strictly between; `stop` if none is."""
-        stretch = self._stretch
-        at = -1 if stretch is None else stretch.first_outside(start, low, high)
-        if stretch is None or at < 0:
+        if not self._start <= start < self._end:
             if start >= stop:
                 return stop
-            stretch = _Stretch(self._prices, start, min(start + STRETCH, len(self._prices)))
-            self._stretch = stretch
-            at = stretch.first_outside(start, low, high)
-        if at < stretch.stop or at >= stop:
-            return min(at, stop)
+            self._look_from(start)
+        at = self._first_record(low, high)
+        if at < start:
+            # A price before `start` is outside too: the first from there on need not be a record.
+            self._look_from(start)
+            at = self._first_record(low, high)
+        if at >= stop:
+            return stop
+        if at < self._end:
+            return at
         # To the end of the block, then block by block.
         end = min(stop, -(-at // BLOCK) * BLOCK)
         if at < end:
@@ -175,6 +157,28 @@ class Search:
         block = self._first_block(at // BLOCK, stop // BLOCK, low, high)
         at = block * BLOCK
         return self._first_in(at, min(stop, at + BLOCK), low, high) if at < stop else stop
+
+    def _look_from(self, start: int) -> None:
+        """Begins a stretch."""
+        self._start, self._end = start, min(start + STRETCH, len(self._prices))
+        some = self._prices[start : self._end]
+        self._bottom = float(np.minimum.reduce(some))
+        self._top = float(np.maximum.reduce(some))
+        self._rising = self._falling = None
+
+    def _first_record(self, low: float, high: float) -> int:
+        """The first price of the stretch that is not strictly between; the row behind it if none is."""
+        found = self._end
+        if self._top >= high:
+            if self._rising is None:
+                self._rising = _Records(self._prices[self._start : self._end], self._start)
+            found = self._rising.first(high)
+        if self._bottom <= low:
+            if self._falling is None:
+                self._falling = _Records(-self._prices[self._start : self._end], self._start)
+            row = self._falling.first(-low)
+            found = row if row < found else found
+        return found
 
     def _first_in(self, start: int, stop: int, low: float, high: float) -> int:
         prices = self._prices[start:stop]

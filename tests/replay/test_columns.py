@@ -266,6 +266,22 @@ def test_the_search_finds_what_a_loop_finds(data: st.DataObject) -> None:
     assert search.first_outside(start, stop, low, high) == expected
 
 
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_one_search_finds_again_and_again_what_a_loop_finds(data: st.DataObject) -> None:
+    """As the jump asks it: from place to place, with bounds that move; and sometimes back, which it does not."""
+    prices = data.draw(st.lists(LEVELS, min_size=1, max_size=150).map(lambda some: [7.0, *some]))
+    search = columns.Search(tick_file(prices))
+    bounds = st.one_of(LEVELS, st.just(-inf), st.just(inf))
+    start = 0
+    for _ in range(data.draw(st.integers(1, 12))):
+        stop = data.draw(st.integers(start, len(prices)))
+        low, high = data.draw(bounds), data.draw(bounds)
+        found = search.first_outside(start, stop, low, high)
+        assert found == next((i for i in range(start, stop) if not low < prices[i] < high), stop)
+        start = found if data.draw(st.booleans()) else data.draw(st.integers(0, len(prices)))
+
+
 @pytest.mark.parametrize("block", [2048, SMALL_BLOCK])
 @pytest.mark.parametrize("first", [0, 1, 15, 16, 17, 63, 64, 2047, 2048, 2049, 4096, 5000, 20_479])
 def test_one_price_outside_is_found_wherever_it_lies(
