@@ -3,7 +3,7 @@
 from decimal import ROUND_FLOOR, Decimal
 from math import inf, nextafter
 
-from reactor.core.exact import EXACT, add, floor_to, from_float, multiply, places_of, subtract
+from reactor.core.exact import EXACT, ONE, add, floor_to, from_float, multiply, places_of, subtract
 from reactor.core.plan import Plan
 
 
@@ -15,7 +15,17 @@ class Trailing:
         peak_above: the double from which on a price raises the peak; infinite until there is one.
     """
 
-    __slots__ = ("_multiple", "_pct", "_places", "_plan", "_tick", "peak", "peak_above")
+    __slots__ = (
+        "_grown",
+        "_kept",
+        "_multiple",
+        "_pct",
+        "_places",
+        "_plan",
+        "_tick",
+        "peak",
+        "peak_above",
+    )
 
     def __init__(self, plan: Plan, *, tick: Decimal | None) -> None:
         # Whose rule activates.
@@ -23,6 +33,7 @@ class Trailing:
         # The smallest distances of all plans that count: in shares of the peak, and in ATRs.
         self._pct: Decimal | None = None
         self._multiple: Decimal | None = None
+        self._kept = self._grown = ONE
         self._tick = tick
         self._places = places_of(tick)
         self.peak: Decimal | None = None
@@ -75,12 +86,13 @@ class Trailing:
         if peak is None:
             return None
         if self._multiple is None and self._pct is not None:
-            distance: Decimal | None = multiply(self._pct, peak.copy_abs())
+            # As below, in one product: a LONG's peak lies above zero on the gain axis, a SHORT's below.
+            candidate = multiply(peak, self._kept if self.peak_above > 0 else self._grown)
         else:
             distance = self.distance(peak, atr)
-        if distance is None:
-            return None
-        candidate = subtract(peak, distance)
+            if distance is None:
+                return None
+            candidate = subtract(peak, distance)
         if self._places is not None:
             return candidate.quantize(self._places, ROUND_FLOOR, EXACT)
         return floor_to(candidate, self._tick)
@@ -111,6 +123,7 @@ class Trailing:
             return
         if trailing.pct is not None:
             self._pct = trailing.pct if self._pct is None else min(self._pct, trailing.pct)
+            self._kept, self._grown = subtract(ONE, self._pct), add(ONE, self._pct)
         if trailing.atr is not None:
             known = self._multiple
             self._multiple = trailing.atr if known is None else min(known, trailing.atr)

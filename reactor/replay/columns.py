@@ -19,7 +19,7 @@ import numpy as np
 
 from reactor.core.decisions import Decision
 from reactor.core.engine import Engine
-from reactor.core.market import DAY_MS, ID_STEP_MAX, NEVER_MS, Market
+from reactor.core.market import DAY_MS, ID_STEP_MAX, Market
 from reactor.errors import DecodeError
 from reactor.limits import PRICE_MAX, PRICE_MIN
 from reactor.replay.session import Session
@@ -320,21 +320,17 @@ def crossings(
         tick_id, t_event_ms = stamps(at, t_ns) if has_stamps else (at + 1, t_ns // MS_NS)
         text = repr(price)
         decisions: Sequence[Decision]
-        if (
-            market.trail_low < price < market.trail_high
-            and at < instant
-            and tick_id < market.id_end
-            and market.since_ms <= t_event_ms < market.until_ms
-            and len(text) < 17
-        ):
-            # As the engine would answer, which asks the same. No due time changes, and no candle ends.
+        if market.trail_low < price < market.trail_high and at < instant and len(text) < 17:
+            # As the engine would answer, which asks the same. Nothing that `instant` is told by changes.
             market.pass_by(at - first, tick_id)
             decisions = market.trail(text, price, t_event_ms, t_ns)
         else:
             if first < at:
                 skip(first, at)
             decisions = call(symbol, text, tick_id, t_event_ms, t_ns)
-            instant = min(instants.first(engine.due_ns, _candles_end_ms(market)), count)
+            instant = 0
+            if t_event_ms >= market.since_ms:
+                instant = min(instants.first(engine.due_ns, market.until_ms, market.id_end), count)
         at += 1
         first = at
         if decisions and take(decisions):
@@ -349,20 +345,12 @@ def crossings(
     return count
 
 
-def _candles_end_ms(market: Market) -> int:
-    """When a candle's end next has to be looked at, exchange time."""
-    end_ms = NEVER_MS
-    for series in market.series.values():
-        end_ms = min(end_ms, series.end_ms)
-    return end_ms
-
-
 class _Instants:
-    """The ids and exchange times of ticks, and the rows at which the clock or a candle's end comes."""
+    """The ids and exchange times of ticks, and the row from which on they have to be looked at."""
 
     def __init__(self, ticks: TickFile) -> None:
-        self._t_ns, self._t_event_ms = ticks.t_ns, ticks.t_event_ms
-        self._due_ns = self._end_ms = -1
+        self._t_ns, self._t_event_ms, self._own_ids = ticks.t_ns, ticks.t_event_ms, ticks.ids
+        self._asked = (-1, -1, -1)
         self._row = 0
         self._events: memoryview[int] | None = None
         self._ids: memoryview[int] | None = None
@@ -376,17 +364,18 @@ class _Instants:
             return row + 1, t_ns // MS_NS
         return self._ids[row], self._events[row]
 
-    def first(self, due_ns: int, end_ms: int) -> int:
-        """The first row at or after either instant."""
-        if due_ns == self._due_ns and end_ms == self._end_ms:
-            return self._row
-        self._due_ns, self._end_ms = due_ns, end_ms
-        if self._t_event_ms is None:
-            due_ns = min(due_ns, end_ms * MS_NS, NEVER_NS)
-            self._row = int(self._t_ns.searchsorted(due_ns))
-        else:
-            due = int(self._t_ns.searchsorted(min(due_ns, NEVER_NS)))
-            self._row = min(due, int(self._t_event_ms.searchsorted(end_ms)))
+    def first(self, due_ns: int, until_ms: int, id_end: int) -> int:
+        """The first row at or after any of a due time, an exchange time and an id."""
+        if self._asked != (due_ns, until_ms, id_end):
+            self._asked = due_ns, until_ms, id_end
+            row = int(self._t_ns.searchsorted(min(due_ns, NEVER_NS)))
+            if self._t_event_ms is None or self._own_ids is None:
+                until_ns = min(until_ms * MS_NS, NEVER_NS)
+                row = min(row, int(self._t_ns.searchsorted(until_ns)), id_end - 1)
+            else:
+                row = min(row, int(self._t_event_ms.searchsorted(until_ms)))
+                row = min(row, int(self._own_ids.searchsorted(id_end)))
+            self._row = row
         return self._row
 
 

@@ -78,7 +78,10 @@ DERIVED: dict[type, dict[str, str]] = {
     Stop: {"double": "of x"},
     Trailing: {
         **dict.fromkeys(("_plan", "_tick"), GIVEN),
-        **dict.fromkeys(("_pct", "_multiple"), "of the epoch's plan and the machine's `tightened`"),
+        **dict.fromkeys(
+            ("_pct", "_kept", "_grown", "_multiple"),
+            "of the epoch's plan and the machine's `tightened`",
+        ),
         "_places": "of the tick",
         "peak_above": "of the peak; at most one look more than needed",
     },
