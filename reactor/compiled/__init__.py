@@ -12,8 +12,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from picows.version import __version__ as picows_version
-
 SWITCH: Final = "REACTOR_COMPILED"
 """The environment variable that switches it off: `0`."""
 
@@ -26,6 +24,8 @@ def _load() -> tuple[ModuleType | None, str]:
             "it was not compiled when the package was installed: a C compiler is needed then"
         )
     try:
+        from picows.version import __version__ as picows_version  # noqa: PLC0415 - may be absent
+
         from reactor.compiled import _hot  # noqa: PLC0415 - may be absent
     except Exception as error:  # noqa: BLE001 - what was compiled against something else may fail in any way
         why = " ".join(f"{type(error).__name__}: {error}".split())
