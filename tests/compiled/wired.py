@@ -1,9 +1,8 @@
 """A guard at the end of a real socket of prices, written in either way; and the reads that its socket takes."""
 
-import asyncio
 import importlib.util
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from reactor import compiled
 from reactor.core.decisions import Exit
 from reactor.shell.assembly import order_ids
 from reactor.shell.feeds.market_feed import MarketConnection
+from reactor.shell.inbox import StreamRoute
 from reactor.shell.shots import Shots
 from reactor.shell.transport import picows_skin
 from reactor.shell.transport.seam import SocketOptions
@@ -76,32 +76,49 @@ class Told(NamedTuple):
     decided: list[str]
     lines: list[tuple[int, str, bytes, str]]
     alarms: list[str]
-    delivered: int
+    delivered: list[int]
     answers: list[bytes]
     faults: list[str]
-    is_open: bool
+    is_open: list[bool]
 
 
 class Wired:
     """A room whose prices come over a socket, and what was fired in it."""
 
-    def __init__(self, room: Room, gun: Gun, connection: MarketConnection) -> None:
+    def __init__(self, room: Room, gun: Gun) -> None:
         self.room = room
         self.gun = gun
-        self.connection = connection
+        self.connections: list[MarketConnection] = []
         self.answers: list[bytes] = []
         self.faults: list[str] = []
+        self.peers: list[Peer] = []
+        self.on_answer: Callable[[], None] = lambda: None
+
+    def connect(self, route: StreamRoute = "market") -> MarketConnection:
+        """Another connection, without its socket."""
+        connection = MarketConnection(
+            opened_ns=0,
+            route=route,
+            give=self.room.guard.market,
+            on_answer=self.answer,
+            on_fault=lambda error: self.faults.append(repr(error)),
+            wanted=(),
+            quiet_s=60,
+        )
+        self.connections.append(connection)
+        return connection
 
     def answer(self, connection: MarketConnection, message: bytes) -> None:
         """As a lane does: what is no answer is data that is spelt in another way."""
         self.answers.append(message)
+        self.on_answer()
         if not message.startswith(b'{"result"'):
             connection.delivered += 1
             self.room.guard.market("market", message)
 
-    def read(self, *parts: bytes) -> None:
-        """Has the socket read this at once, whatever the network would make of it."""
-        line: Any = self.connection.socket
+    def read(self, *parts: bytes, by: int = 0) -> None:
+        """Has a socket read this at once, whatever the network would make of it."""
+        line: Any = self.connections[by].socket
         protocol = line._picows.underlying_transport.get_protocol()
         data = b"".join(parts)
         while data and protocol is not None:  # none is left where the connection has ended
@@ -114,16 +131,15 @@ class Wired:
     def told(self) -> Told:
         room = self.room
         exits: Sequence[Exit] = room.sender.exits
-        assert self.connection.socket is not None
         return Told(
             exits=[(exit_.order_id, exit_.quantity, exit_.reasons) for exit_ in exits],
             decided=room.decided,
             lines=[*room.tape.lines],
             alarms=[one.kind for one in room.alarms],
-            delivered=self.connection.delivered,
+            delivered=[connection.delivered for connection in self.connections],
             answers=self.answers,
             faults=self.faults,
-            is_open=self.connection.socket.is_open,
+            is_open=[connection.is_live for connection in self.connections],
         )
 
 
@@ -134,8 +150,9 @@ async def wired(
     plan: str = PLAN,
     options: SocketOptions = QUIET,
     entry: str = "100",
+    routes: Sequence[StreamRoute] = ("market",),
 ) -> AsyncIterator[Wired]:
-    """Positions of two symbols, their stops a hundredth below the entry and an order ready for each, behind one socket."""
+    """Positions of two symbols, their stops a hundredth below the entry and an order ready for each, behind sockets."""
     with pytest.MonkeyPatch.context() as patch:
         if way == "Python":
             patch.setattr(compiled, "hot", None)
@@ -152,30 +169,24 @@ async def wired(
     await turns(1)
     assert set(shots.last) | set(shots.mark) == set(SYMBOLS)
 
+    made = Wired(room, gun)
+
     async def script(peer: Peer) -> None:
         await peer.accept()
+        made.peers.append(peer)
         await peer.gone()
 
     async with serving(script) as url:
-        connection = MarketConnection(
-            opened_ns=0,
-            route="market",
-            give=room.guard.market,
-            on_answer=lambda *answer: made.answer(*answer),  # noqa: PLW0108 - it is made below
-            on_fault=lambda error: made.faults.append(repr(error)),
-            wanted=(),
-            quiet_s=60,
-        )
-        made = Wired(room, gun, connection)
-        line = await SKINS[way].PicowsTransport().connect(url, connection, options=options)
-        connection.socket = line
-        assert type(made.room.guard._lookout).__module__.endswith(
-            "_hot" if way == "compiled" else "lookout"
-        )
+        for route in routes:
+            connection = made.connect(route)
+            connection.socket = (
+                await SKINS[way].PicowsTransport().connect(url, connection, options=options)
+            )
+        lookout = type(made.room.guard._lookout).__module__
+        assert lookout.endswith("_hot" if way == "compiled" else "lookout")
         yield made
-        line.abort()
-        async with asyncio.timeout(15):
-            await connection.over
+        for connection in made.connections:
+            connection.abort()
 
 
 def text(message: bytes) -> bytes:

@@ -352,6 +352,25 @@ async def test_a_tick_that_fires_nothing_leaves_the_order_ready() -> None:
     assert gun.fired == ["ETHUSDT"]
 
 
+async def test_a_fault_while_firing_is_told_and_leaves_it_to_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room, gun = await armed()
+
+    def broken(*_: object, **__: object) -> bool:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(gun, "fire", broken)
+    room.tick("99.9", more=True)
+    room.tick("98.9", more=True)
+    room.tick("98.8", more=True)
+    room.tick("98.9", "ETHUSDT")
+    await turns()
+    assert [exit_.symbol for exit_ in room.sender.exits] == ["BTCUSDT", "ETHUSDT"]
+    # Once for each symbol: what follows in the same read is not tried again.
+    assert [alarm.kind for alarm in room.alarms] == ["fault", "fault"]
+
+
 async def test_ending_leaves_no_price_undecided() -> None:
     room, gun = await armed()
     room.tick("99.0")
