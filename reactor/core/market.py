@@ -116,7 +116,6 @@ class Market(TickBounds):
 
     __slots__ = (
         "_half_jump",
-        "_surely_near",
         "aggregated",
         "ask_high",
         "ask_low",
@@ -144,7 +143,6 @@ class Market(TickBounds):
         self.symbol = symbol
         self.source: Source = source
         self.jump_limit = jump_limit
-        self._surely_near = float(jump_limit) * 0.99
         # How far two prices may both lie from a third and surely be within the limit of each other.
         self._half_jump = float(jump_limit) / (2 + float(jump_limit)) * 0.999
         self.ticks = 0
@@ -266,7 +264,7 @@ class Market(TickBounds):
 
     def _near(self, reference: Quote, quote: Quote) -> bool:
         # Far inside the limit doubles are enough to say so.
-        surely = self._surely_near
+        surely = self._half_jump
         if surely > abs(quote.long_double / reference.long_double - 1) and surely > abs(
             quote.short_double / reference.short_double - 1
         ):
