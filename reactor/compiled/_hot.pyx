@@ -38,12 +38,11 @@ from reactor.core.stop import Stop
 from reactor.errors import DecodeError, InvariantError
 from reactor.shell.gateway.aiming import Aim, Fired
 from reactor.shell.lookout import (
-    DECIDED_WITHIN_NS as _DECIDED_WITHIN_NS,
     NEVER_NS as _NEVER_NS,
     PRACTISED_EVERY_NS as _PRACTISED_EVERY_NS,
     decode,
 )
-from reactor.shell.shots import SHORT_CHARS_MAX, levels_of
+from reactor.shell.shots import DECIDED_WITHIN_NS as _DECIDED_WITHIN_NS, SHORT_CHARS_MAX, levels_of
 
 
 cdef extern from "Python.h":
@@ -97,6 +96,7 @@ cdef Py_ssize_t ID_END = _offset_of(Market, "id_end")
 cdef Py_ssize_t SINCE_MS = _offset_of(Market, "since_ms")
 cdef Py_ssize_t UNTIL_MS = _offset_of(Market, "until_ms")
 cdef Py_ssize_t T_EVENT_MS = _offset_of(Market, "t_event_ms")
+cdef Py_ssize_t DUE_NS = _offset_of(Market, "due_ns")
 cdef Py_ssize_t CALM_LOW = _offset_of(Market, "calm_low")
 cdef Py_ssize_t CALM_HIGH = _offset_of(Market, "calm_high")
 cdef Py_ssize_t SUSPECT = _offset_of(Market, "suspect")
@@ -518,6 +518,7 @@ cdef class Shot:
     ) except -1:
         cdef object market = self._market
         cdef list machines = <list>_slot(market, MACHINES)
+        cdef object due_ns = _slot(market, DUE_NS)
         cdef double last
         if (
             not <long long>_slot(market, LAST_ID) < tick_id < <long long>_slot(market, ID_END)
@@ -527,6 +528,7 @@ cdef class Shot:
             or len(machines) != 1
             or machines[0] is not self._machine
             or not self._holds()
+            or (due_ns is not None and now_ns >= <long long>due_ns - DECIDED_WITHIN_NS)
             or not _price_of(_slot(market, LAST_TEXT), &last)
             or not self._low < price < self._high
             or not self._low < last < self._high
@@ -815,7 +817,9 @@ cdef class Lookout:
         try:
             has_left = (
                 frame.is_usdm
-                and t_ns < self.timer_ns - DECIDED_WITHIN_NS
+                and t_ns < self.timer_ns
+                and t_ns < <long long>self._engine.steering_due_ns - DECIDED_WITHIN_NS
+                and t_ns < <long long>self._pump.book_due_ns - DECIDED_WITHIN_NS
                 and not self.is_inside
                 and not PyDict_Size(self.faulted)
                 and frame.id > shot.passed

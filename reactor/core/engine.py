@@ -47,6 +47,7 @@ class Engine(TickPath):
 
     Attributes:
         positions: the machines of the open epochs by (symbol, side).
+        steering_due_ns: when the exit policy next has something to say; far away where nothing is expected.
         facts: what was told of symbols that ladder rules may ask for; whoever feeds the engine fills it.
         ignored: positions that adoption left alone: until they are flat, nothing opens an epoch for them.
         is_time_held: while it is, no timer fires. What an earlier process left may be over by now: a time stop
@@ -63,11 +64,11 @@ class Engine(TickPath):
         "_order_ids",
         "_plan_for",
         "_steering",
-        "_steering_due_ns",
         "facts",
         "ignored",
         "is_time_held",
         "positions",
+        "steering_due_ns",
     )
 
     def __init__(
@@ -99,7 +100,7 @@ class Engine(TickPath):
         """
         self._plan_for = plan_for
         self._steering = steering
-        self._steering_due_ns = NEVER_NS
+        self.steering_due_ns = NEVER_NS
         self._inputs_for = inputs_for or (lambda _symbol, _side: NO_INPUTS)
         self._filters_for = filters_for or (lambda _: NO_FILTERS)
         self._fills = fills
@@ -162,8 +163,8 @@ class Engine(TickPath):
 
     def _wait_for_expiry(self, t_ns: int) -> None:
         due_ns = None if self._steering is None else self._steering.due_ns(t_ns)
-        self._steering_due_ns = NEVER_NS if due_ns is None else due_ns
-        self.due_ns = min(self.due_ns, self._steering_due_ns)
+        self.steering_due_ns = NEVER_NS if due_ns is None else due_ns
+        self.due_ns = min(self.due_ns, self.steering_due_ns)
 
     def _steer(
         self, symbol: str | None, t_ns: int, out: list[Decision], *, tick_follows: bool = False
@@ -567,13 +568,13 @@ class Engine(TickPath):
         while now_ns >= self.due_ns and not self.is_time_held:
             dues = [market.due_ns for market in self._markets if market.due_ns is not None]
             due = min(dues, default=NEVER_NS)
-            if self._steering_due_ns <= min(due, now_ns):
+            if self.steering_due_ns <= min(due, now_ns):
                 # What was said from outside counts no more.
-                due = self._steering_due_ns
+                due = self.steering_due_ns
                 self._steer(None, due, out)
                 self._wait_for_expiry(due)
                 continue
-            self.due_ns = min(due, self._steering_due_ns)
+            self.due_ns = min(due, self.steering_due_ns)
             if due > now_ns:
                 break
             for market in self._markets:

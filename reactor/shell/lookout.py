@@ -27,7 +27,7 @@ from reactor.errors import DecodeError, InvariantError
 from reactor.shell.inbox import StreamRoute
 from reactor.shell.later_writer import Writes
 from reactor.shell.pump import Pump
-from reactor.shell.shots import ReadyShot
+from reactor.shell.shots import DECIDED_WITHIN_NS, ReadyShot
 
 decode: Final[Callable[[bytes], Any]] = msgspec.json.Decoder(Envelope).decode
 
@@ -35,10 +35,6 @@ NEVER_NS: Final = 1 << 62
 
 PRACTISED_EVERY_NS: Final = 1_000_000
 """How often, at most, a ready order is practised; once with every price that comes later than that."""
-
-DECIDED_WITHIN_NS: Final = 50_000_000
-"""No order leaves ahead where something is due sooner. Frames before its own are decided on first, and what they lead to
-takes time; by then a timer may have changed what its own means."""
 
 
 class Host(Protocol):
@@ -241,7 +237,10 @@ class Lookout:
         try:
             has_left = (
                 frame.st == 1
-                and t_ns < self.timer_ns - DECIDED_WITHIN_NS
+                and t_ns < self.timer_ns
+                # What is due to its market the shot asks itself.
+                and t_ns < self._engine.steering_due_ns - DECIDED_WITHIN_NS
+                and t_ns < self._pump.book_due_ns - DECIDED_WITHIN_NS
                 and not self.is_inside
                 and not self.faulted
                 and tick_id > self._passed.get(shot, -1)

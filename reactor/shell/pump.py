@@ -81,6 +81,7 @@ class Pump:
         contracts: the same symbols' whole rules.
         facts: what was told of symbols that ladder rules may ask for.
         account: what private frames, position answers and order answers go to.
+        book_due_ns: when the account's book has something to do; far away where it has not.
         on_sent: called with each recorded order request, and when it left.
     """
 
@@ -114,9 +115,8 @@ class Pump:
         self._note = note
         self._follow_account = follow_account
         self._decode: Callable[[bytes], Any] = enveloped_line
-        # When the account's book has something to do, and since when time stands still.
-        self._book_due_ns = NEVER_NS
-        self._standing_ns = -1
+        self.book_due_ns = NEVER_NS
+        self._standing_ns = -1  # since when time stands still
         self.calls: TickCalls = (
             engine.on_last,
             engine.on_trade,
@@ -139,7 +139,7 @@ class Pump:
         on_last, on_trade, on_mark, on_book = self.calls
         engine = self.engine
         now_ns = self.now_ns
-        book_due_ns = self._book_due_ns
+        book_due_ns = self.book_due_ns
         decode = self._decode
         is_enveloped = decode is enveloped_line
         for number, raw in enumerate(lines, first_number):
@@ -166,7 +166,7 @@ class Pump:
                 self.now_ns = now_ns
                 decisions = self._other(number, raw)
                 now_ns = self.now_ns
-                book_due_ns = self._book_due_ns
+                book_due_ns = self.book_due_ns
                 decode = self._decode
                 is_enveloped = decode is enveloped_line
             if decisions:
@@ -175,12 +175,12 @@ class Pump:
 
     def on_time(self, now_ns: int) -> Sequence[Decision]:
         """Fires what is due at or before this receive time, in the order in which it was due."""
-        if now_ns < self._book_due_ns:
+        if now_ns < self.book_due_ns:
             return self.engine.on_time(now_ns)
         decisions: list[Decision] = []
-        while self._book_due_ns <= now_ns:
+        while self.book_due_ns <= now_ns:
             # However late it is looked at: a position's end is named before what is due after it.
-            due_ns = self._book_due_ns
+            due_ns = self.book_due_ns
             decisions += self.engine.on_time(due_ns)
             decisions += self.account.book.on_time(due_ns)
             self._note_book_due()
@@ -194,7 +194,7 @@ class Pump:
 
     def _note_book_due(self) -> None:
         due_ns = self.account.book.due_ns
-        self._book_due_ns = NEVER_NS if due_ns is None else due_ns
+        self.book_due_ns = NEVER_NS if due_ns is None else due_ns
 
     def _other(self, number: int, raw: bytes) -> Sequence[Decision]:
         """A line that is no plain market frame in the form of the last one."""
@@ -232,7 +232,7 @@ class Pump:
     def due_ns(self) -> int:
         """No later than the instant at which `on_time` next has something to do."""
         engine = self.engine
-        return self._book_due_ns if engine.is_time_held else min(engine.due_ns, self._book_due_ns)
+        return self.book_due_ns if engine.is_time_held else min(engine.due_ns, self.book_due_ns)
 
     def forwards(self, number: int, t_ns: int) -> int:
         """The time that a line counts as received at.

@@ -27,6 +27,10 @@ from reactor.shell.gateway.aiming import Aim, Fired
 SHORT_CHARS_MAX: Final = 16
 """Of a price whose double tells it exactly: the engine's own bound."""
 
+DECIDED_WITHIN_NS: Final = 50_000_000
+"""No order leaves ahead where something that it depends on is due sooner. Frames before its own are decided on first, and what
+they lead to takes time; by then a timer may have changed what its own means."""
+
 SIGNED_EVERY_S: Final = 0.4
 """How often what lies ready is signed anew: well before its signature is too old to be sent."""
 
@@ -185,6 +189,7 @@ class Shot:
             or len(market.machines) != 1
             or market.machines[0] is not self._machine
             or not self.holds
+            or (market.due_ns is not None and now_ns >= market.due_ns - DECIDED_WITHIN_NS)
         ):
             return False
         try:
