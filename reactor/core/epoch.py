@@ -225,6 +225,16 @@ class Epoch:
         self.tick = tick
         self._calm = False
 
+    def _see_tick(self, price: Decimal, double: float, tick: int) -> Decimal:
+        """Makes a tick the last one seen; answers with its price on the gain axis."""
+        self.tick = tick
+        if self._axis.is_long:
+            x, self._x_double = price, double
+        else:
+            x, self._x_double = price.copy_negate(), -double
+        self.x = x
+        return x
+
     # Decisions as values ----------------------------------------------------------------------
 
     def _stop_moved(self, t_ns: int) -> StopMoved:

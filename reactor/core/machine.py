@@ -26,8 +26,8 @@ from reactor.core.lifecycle import Event
 from reactor.core.plan import Plan
 from reactor.core.trailing import just_above
 
+# Asked of the enumeration at every move, it would cost as much as a rule does.
 TRAILING_STOP = StopKind.TRAILING_STOP
-"""Asked of the enumeration, it costs as much as a rule does."""
 
 
 class Machine(Epoch):
@@ -178,16 +178,6 @@ class Machine(Epoch):
             candidate = trailing.candidate(self.atr)
             moved = candidate is not None and self.stop.improve(candidate, TRAILING_STOP, x)
         return self._stop_moved(t_ns) if moved else None
-
-    def _see_tick(self, price: Decimal, double: float, tick: int) -> Decimal:
-        """Makes a tick the last one seen; answers with its price on the gain axis."""
-        self.tick = tick
-        if self._axis.is_long:
-            x, self._x_double = price, double
-        else:
-            x, self._x_double = price.copy_negate(), -double
-        self.x = x
-        return x
 
     @property
     def stop_fires_at_once(self) -> bool:
