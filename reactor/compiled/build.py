@@ -8,6 +8,7 @@ import hashlib
 import shutil
 import sys
 import tempfile
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +23,33 @@ class CompiledBuildHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compiles, before the wheel's files are gathered."""
         folder = Path(self.root) / "reactor" / "compiled"
-        for old in folder.glob(f"{NAME}.*.so"):
-            old.unlink()
         try:
-            made = compiled(folder / f"{NAME}.pyx")
+            target = compiled(folder)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the package works without
             self.app.display_warning(f"the fast path is not compiled: {error}")
             return
-        target = folder / made.name
-        shutil.move(made, target)
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
         build_data["artifacts"].append(f"/reactor/compiled/{target.name}")
 
 
-def compiled(source: Path) -> Path:
-    """Compiles a module.
+def compiled(folder: Path) -> Path:
+    """Compiles the module in place; where that fails, none of this Python is left there.
 
     Args:
-        source: its `.pyx`.
+        folder: where its `.pyx` is.
 
     Returns:
-        The shared object, in a temporary folder.
+        The shared object.
     """
+    # Other Pythons' modules lie beside it, and none of them loads another's.
+    (folder / f"{NAME}{EXTENSION_SUFFIXES[0]}").unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="compiled-") as work:
+        made = _built(folder / f"{NAME}.pyx", Path(work))
+        return Path(shutil.move(made, folder / made.name))
+
+
+def _built(source: Path, work: Path) -> Path:
     import picows.version  # noqa: PLC0415 - may be absent
     from Cython.Build import cythonize  # noqa: PLC0415
     from setuptools import Distribution, Extension  # noqa: PLC0415
@@ -52,7 +57,6 @@ def compiled(source: Path) -> Path:
     version = picows.version.__version__
     text = source.read_text(encoding="utf-8")
     stamps = f'\nSOURCE = "{hashlib.sha256(text.encode()).hexdigest()}"\nPICOWS = "{version}"\n'
-    work = Path(tempfile.mkdtemp(prefix="compiled-"))
     (work / f"{NAME}.pyx").write_text(text + stamps, encoding="utf-8")
     extension = Extension(
         f"reactor.compiled.{NAME}", [str(work / f"{NAME}.pyx")], extra_compile_args=["-O2", "-g0"]
@@ -71,8 +75,5 @@ def compiled(source: Path) -> Path:
 
 
 if __name__ == "__main__":  # for whoever changes the source: compiles it in place
-    here = Path(__file__).parent
-    for stale in here.glob(f"{NAME}.*.so"):
-        stale.unlink()
-    shutil.move(compiled(here / f"{NAME}.pyx"), here)
+    compiled(Path(__file__).parent)
     sys.stdout.write("compiled\n")

@@ -21,15 +21,23 @@ def wheel(tmp_path: Path, compiler: str) -> tuple[str, list[str]]:
     )
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     done = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")],
         cwd=source,
-        env={"CC": compiler, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={
+            "CC": compiler,
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(tmp_path),
+            "TMPDIR": str(scratch),
+        },
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert list(scratch.glob("compiled-*")) == []
     (made,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(made).namelist()
     assert "reactor/cli.py" in names
