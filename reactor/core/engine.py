@@ -163,7 +163,7 @@ class Engine(TickPath):
 
     def _wait_for_expiry(self, t_ns: int) -> None:
         due_ns = None if self._steering is None else self._steering.due_ns(t_ns)
-        self.steering_due_ns = NEVER_NS if due_ns is None else due_ns
+        self.steering_due_ns = NEVER_NS if due_ns is None else min(due_ns, NEVER_NS)
         self.due_ns = min(self.due_ns, self.steering_due_ns)
 
     def _steer(

@@ -33,6 +33,7 @@ from reactor.core.plan import Plan, plan_from_toml
 from reactor.core.policy import ExternalPolicy, Policy
 from reactor.core.regime import RegimeConfig
 from reactor.core.steering import Steering
+from reactor.core.ticks import NEVER_NS
 from reactor.plans import load_plan, shipped_plan_names
 from reactor.policies import shipped_matrices
 
@@ -303,6 +304,13 @@ def test_keep_changes_nothing_and_says_so_once() -> None:
     assert told(desk.say(mode="fast_tp", note="again")) == []
     assert desk.targets() == ["106:0.5", "109:0.5"]
     assert desk.machine().stop_price == 97
+
+
+def test_words_for_longer_than_the_clock_counts_are_waited_for_like_none() -> None:
+    desk = Desk()
+    desk.say(mode="trend_follow", expires_ns=10**30)
+    # Whoever compares it with the time has 64 bits for it.
+    assert desk.engine.steering_due_ns == desk.engine.due_ns == NEVER_NS
 
 
 def test_an_outside_policy_ends_by_the_clock() -> None:
