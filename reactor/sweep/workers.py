@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import reduction
+from multiprocessing import reduction, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING, Any
@@ -141,6 +141,8 @@ def _processes(
 ) -> Iterator[dict[Connection, SpawnProcess]]:
     context = multiprocessing.get_context("spawn")
     pipes: dict[Connection, SpawnProcess] = {}
+    # It is started with the first process otherwise, and lets Ctrl-C through again while that one starts.
+    resource_tracker.ensure_running()
     try:
         for _ in range(count):
             ours, theirs = context.Pipe()
