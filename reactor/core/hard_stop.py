@@ -243,6 +243,11 @@ class HardStops:
 
     # What it says -----------------------------------------------------------------------------
 
+    @property
+    def is_withdrawing(self) -> bool:
+        """Whether a stop that should go has not gone yet."""
+        return any(True for _ in self._withdrawal)
+
     def view(self, symbol: str, side: Side) -> HardStopView:
         """How a position is protected at the exchange now."""
         keeper = self._keepers.get((symbol, side))

@@ -222,6 +222,11 @@ class HardStopExecutor:
         """How many were sent so far, by kind."""
         return self._requests.sent
 
+    @property
+    def is_withdrawing(self) -> bool:
+        """Whether a stop that should go has not gone yet: of an ended epoch, or replaced."""
+        return self._stops.is_withdrawing
+
     def view(self, symbol: str, side: Side) -> HardStopView | None:
         """How a position is protected at the exchange; None where hard stops are switched off."""
         return self._stops.view(symbol, side) if self._config.enabled else None

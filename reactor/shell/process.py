@@ -236,7 +236,11 @@ class LiveProcess:
             await asyncio.sleep(0.02)
 
     def _in_flight(self) -> bool:
-        return self.sending is not None and any(
+        """Exits without an outcome, and hard stops that should go: one that stays could close what a human opens next."""
+        if self.sending is None:
+            return False
+        stops = self.sending.hard_stops
+        return (stops is not None and stops.is_withdrawing) or any(
             machine.orders.partial is not None or machine.orders.full is not None
             for machine in self.guard.positions.values()
         )

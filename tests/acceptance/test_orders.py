@@ -10,7 +10,7 @@ import pytest
 
 from reactor.core.decisions import Closed, Exit, Opened, Reason
 
-from .exchange import ORDER, Exchange, until
+from .exchange import ALGO_ORDER, ORDER, Exchange, until
 from .live import LiveGuard, replays, tidy
 
 BTC = "BTCUSDT"
@@ -46,6 +46,22 @@ async def test_hedge_mode_with_both_sides_of_one_symbol(tmp_path: Path) -> None:
             assert exchange.closed_by_guard(BTC, "LONG") == Decimal("0.2")
             assert exchange.closed_by_guard(BTC, "SHORT") == Decimal("0.1")
         await tidy(exchange)
+        assert not exchange.hard_stops()
+    replays(tmp_path)
+
+
+async def test_a_process_that_ends_takes_the_hard_stop_of_an_ended_epoch_along(
+    tmp_path: Path,
+) -> None:
+    """It would close what a human opens next, and nobody would be there to cancel it."""
+    async with Exchange() as exchange:
+        exchange.price(BTC, "80000")
+        exchange.trade(BTC, "0.2")
+        async with LiveGuard(exchange, tmp_path) as guard:
+            await exchange.guarded(BTC)
+            exchange.fault("lost", {"path": ALGO_ORDER, "method": "DELETE"}, count=1)
+            exchange.trade(BTC, "-0.2")
+            await guard.closed(BTC, 1)
         assert not exchange.hard_stops()
     replays(tmp_path)
 
