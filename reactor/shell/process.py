@@ -20,14 +20,7 @@ import msgspec
 import orjson
 
 from reactor import __version__
-from reactor.audit import (
-    Audit,
-    AuditEvent,
-    Noted,
-    OrderAnswered,
-    Started,
-    Stopped,
-)
+from reactor.audit import Audit, AuditEvent, Noted, OrderAnswered, Started, Stopped
 from reactor.binance.urls import Environment
 from reactor.clock import Clock
 from reactor.config import Config, SymbolConfig
@@ -239,10 +232,9 @@ class LiveProcess:
         """Exits without an outcome, and hard stops that should go: one that stays could close what a human opens next."""
         if self.sending is None:
             return False
-        stops = self.sending.hard_stops
+        stops, machines = self.sending.hard_stops, self.guard.positions.values()
         return (stops is not None and stops.is_withdrawing) or any(
-            machine.orders.partial is not None or machine.orders.full is not None
-            for machine in self.guard.positions.values()
+            one.orders.partial is not None or one.orders.full is not None for one in machines
         )
 
     async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> None:

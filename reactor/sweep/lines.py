@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import isinf
 from typing import Any
 
-from reactor.core.exact import text
+from reactor.core.exact import EXACT, text
 from reactor.core.plan import plan_tables
 from reactor.replay.lines import R_MULTIPLE_DIGITS, Line, optional
 from reactor.sweep import findings
@@ -168,7 +168,7 @@ def trades_csv(found: Study, row: Row) -> str:
         if closed is not None:
             realized = optional(closed.realized)
             if closed.r_multiple is not None:
-                multiple = text(closed.r_multiple.quantize(R_MULTIPLE_DIGITS))
+                multiple = text(EXACT.quantize(closed.r_multiple, R_MULTIPLE_DIGITS))
         rows.append(
             [
                 _part(found, row.number, column),

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from reactor.core.exact import EXACT
+from reactor.replay.lines import R_MULTIPLE_DIGITS
 from reactor.replay.options import AskedPosition, ReplayOptions
 from reactor.replay.run import replay
 from reactor.sweep.asked import Asked
@@ -76,7 +78,15 @@ def told(played: Played) -> list[tuple[Any, ...]]:
     if played.closed is not None:
         end = played.closed
         assert end.r_multiple is not None
-        rows.append(("closed", end.t_ns, str(end.reason), end.realized, round(end.r_multiple, 8)))
+        rows.append(
+            (
+                "closed",
+                end.t_ns,
+                str(end.reason),
+                end.realized,
+                EXACT.quantize(end.r_multiple, R_MULTIPLE_DIGITS),
+            )
+        )
     return rows
 
 
