@@ -1,6 +1,7 @@
 """A simulated exchange on loopback, in its own thread, for clients that nobody here wrote."""
 
 import asyncio
+import decimal
 import gc
 import json
 import threading
@@ -15,6 +16,16 @@ import pytest
 from reactor.sim.exchange import Settings
 from reactor.sim.scenarios import Scenario
 from reactor.sim.simulation import Simulation
+
+
+@pytest.fixture(autouse=True)
+def _decimals_as_they_were() -> Iterator[None]:
+    """ccxt changes the rounding of the whole process; the tests behind these are not to notice."""
+    context = decimal.getcontext()
+    before = context.copy()
+    yield
+    context.prec, context.rounding = before.prec, before.rounding
+    context.Emin, context.Emax, context.clamp = before.Emin, before.Emax, before.clamp
 
 
 class Exchange:
