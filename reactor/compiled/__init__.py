@@ -1,8 +1,8 @@
 """The fast path in machine code, where this installation has it: `hot`, or None and why not in `why_not`.
 
-`_hot.pyx` has twins in Python (`shell/lookout.py`, `shell/shots.py`, `Sender.fire`, `PythonFrames`), which do the same and
-are used where it is missing: without a C compiler at installation, with another picows than it was built with, or with
-`REACTOR_COMPILED=0` in the environment.
+`_hot.pyx` has twins in Python (`shell/lookout.py`, `shell/shots.py`, `Sender.fire`, `shell/transport/picows_frames.py`), which do
+the same and are used where it is missing: without a C compiler at installation, with another picows than it was built with,
+or with `REACTOR_COMPILED=0` in the environment.
 """
 
 import hashlib

@@ -11,12 +11,10 @@ from functools import lru_cache
 from math import inf, nextafter
 from typing import Literal, NamedTuple, Self
 
-import msgspec
-
 from reactor.core.candles import CandleSeries
 from reactor.core.decisions import Side, StopMoved
 from reactor.core.events import OnAdopt
-from reactor.core.exact import add, multiply, subtract
+from reactor.core.exact import add, double, multiply, subtract
 from reactor.core.machine import Machine
 from reactor.core.plan import INTERVAL_MS, AtrPlan
 from reactor.errors import DecodeError
@@ -439,10 +437,6 @@ def book_quote(bid: str, ask: str, t_event_ms: int) -> Quote:
     # The double nearest to the exact middle: candles take a double for the decimal of its text.
     middle = float(multiply(add(long_price, short_price), HALF))
     return Quote(long_price, short_price, low, high, middle, short, bid, ask, t_event_ms)
-
-
-double = msgspec.json.Decoder(float).decode
-"""The double nearest to a price's text, a quarter of the time that `float` takes; ValueError if none."""
 
 
 def not_a_price(text: str) -> DecodeError:

@@ -10,14 +10,13 @@ from decimal import Decimal
 
 from reactor.core.candles import CandleSeries
 from reactor.core.decisions import Alarm, Decision
-from reactor.core.exact import from_float
+from reactor.core.exact import double, from_float
 from reactor.core.market import (
     Awaited,
     Market,
     Quote,
     Source,
     book_quote,
-    double,
     not_a_price,
     price_quote,
 )

@@ -17,10 +17,10 @@ from reactor.audit import AlarmRaised, Audit
 from reactor.clock import Clock
 from reactor.core.decisions import Side
 from reactor.core.engine import Engine
-from reactor.core.exact import text
+from reactor.core.exact import double, text
 from reactor.core.lifecycle import State
 from reactor.core.machine import Machine
-from reactor.core.market import Market, Source, double
+from reactor.core.market import Market, Source
 from reactor.core.orders import OrderIds
 from reactor.shell.gateway.aiming import Aim, Fired
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from reactor.binance.redaction import line as one_line
 from reactor.core.decisions import Decision, Side
 from reactor.core.engine import Engine
+from reactor.core.exact import double
 from reactor.core.ladder import Filters
-from reactor.core.market import Source, double, not_a_price
+from reactor.core.market import Source, not_a_price
 from reactor.replay.progress import progress_shown
 from reactor.replay.session import NOTE_CHARS_MAX
 from reactor.replay.tick_file import TickFile

@@ -16,7 +16,7 @@ from wired import agg, book, mark, trade
 
 from reactor import compiled
 from reactor.binance.market_messages import AggTrade, BookTicker, MarkPrice, Trade
-from reactor.core.market import double
+from reactor.core.exact import double
 from reactor.shell.feeds.market_feed import MarketFeed
 from reactor.shell.lookout import decode
 
